@@ -1,0 +1,12 @@
+# roost_room(NAME [ROOMS...]): the static library of a folder, from all its .c files, seeing only the rooms named.
+function(roost_room name)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${name}/*.c)
+  if(NOT sources)
+    message(FATAL_ERROR "the room ${name}/ has no sources")
+  endif()
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC roost_options ${ARGN} ${ROOST_LIBRARIES_${name}})
+  if(EXISTS ${PROJECT_SOURCE_DIR}/${name}/room.cmake)
+    include(${PROJECT_SOURCE_DIR}/${name}/room.cmake)
+  endif()
+endfunction()

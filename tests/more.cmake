@@ -1,0 +1,36 @@
+# The tests that are no criterion programs: the house's order, fuzz corpora, end to end.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+
+add_test(NAME house.order COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/house/check_house.py ${PROJECT_SOURCE_DIR})
+add_test(NAME house.format COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/format.sh ${PROJECT_SOURCE_DIR})
+set_tests_properties(house.format PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: ")
+
+# tests/fuzz/NAME.c is a libFuzzer target. With clang and -DROOST_FUZZ=ON it is built as a fuzzer (fuzz_NAME); always it is
+# built with a main that replays tests/fuzz/corpus/NAME.
+option(ROOST_FUZZ "Build the fuzzers (clang)" OFF)
+file(GLOB targets CONFIGURE_DEPENDS fuzz/*.c)
+list(FILTER targets EXCLUDE REGEX "/replay\\.c$")
+foreach(source ${targets})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(replay_${name} ${source} fuzz/replay.c)
+  target_link_libraries(replay_${name} PRIVATE sinks etl ingest bridge simulator config text base roost_options)
+  target_compile_options(replay_${name} PRIVATE -Wno-conversion)
+  add_test(NAME fuzz.${name} COMMAND replay_${name} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name})
+  roost_test_environment(fuzz.${name})
+  if(ROOST_FUZZ)
+    add_executable(fuzz_${name} ${source})
+    target_link_libraries(fuzz_${name} PRIVATE sinks etl ingest bridge simulator config text base roost_options)
+    target_compile_options(fuzz_${name} PRIVATE -fsanitize=fuzzer -Wno-conversion)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  endif()
+endforeach()
+
+# tests/end_to_end/NAME.py drives the real programs: the roost binary, a private PostgreSQL, real sockets.
+file(GLOB scripts CONFIGURE_DEPENDS end_to_end/test_*.py)
+foreach(script ${scripts})
+  get_filename_component(base_name ${script} NAME_WE)
+  string(REPLACE "test_" "" name ${base_name})
+  add_test(NAME end_to_end.${name} COMMAND /usr/bin/env python3 ${script})
+  roost_test_environment(end_to_end.${name})
+  set_tests_properties(end_to_end.${name} PROPERTIES TIMEOUT 400)
+endforeach()
