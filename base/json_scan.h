@@ -11,7 +11,7 @@
 #include "base/view.h"
 
 enum {
-    JSON_SCAN_DEPTH = 1000,        /* as cJSON's CJSON_NESTING_LIMIT */
+    JSON_SCAN_DEPTH = 500, /* half of cJSON's 1000: what is kept is put into other objects and read again */
     JSON_SCAN_EXPONENT_DIGITS = 3, /* a number may say 1e999; PostgreSQL's numeric overflows at 1e131072 */
     JSON_SCAN_NUMBER_BYTES = 1000  /* likewise */
 };

@@ -1,0 +1,346 @@
+/* cli/listen.c - `roost listen`: sources on one side, the bridge on the other, one libuv loop.
+ *
+ * A post goes from its source straight into the bridge. One that the bridge refuses (spool or disk full)
+ * stays with its source, which reads no further; `room` from the bridge resumes all of them. Stopping goes in
+ * order: sources, bridge, loop. When the last source has stopped for good, the whole ends with 2.
+ */
+#include "base/log.h"
+#include "bridge/bridge.h"
+#include "cli/command.h"
+#include "cli/kinds.h"
+#include "ingest/set_aside.h"
+#include "ingest/settings.h"
+#include "ingest/source.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+enum { STATUS_EVERY_MS = 60000, CLOSE_GRACE_MS = 2000 };
+
+static const struct log_context context = {"listen", NULL};
+static const char *const used_sections[] = {"source", "filter", "bridge", NULL};
+
+struct listener {
+    uv_loop_t loop;
+    uv_signal_t terminated, interrupted, hung_up;
+    uv_timer_t status_timer;
+    struct config *config; /* in force for the sources; the bridge keeps to the first one */
+    struct config *next;   /* read by a reload, in force when the old sources have stopped; NULL: none */
+    const struct bridge_settings *bridge_settings;
+    struct config *first_config; /* the bridge's; the caller's */
+    struct bridge *bridge;
+    struct set_aside *set_aside;
+    char *streamed_path;
+    struct source **sources;
+    size_t count;    /* of sources opened */
+    size_t given_up; /* of them, stopped for good */
+    size_t still_stopping;
+    bool started, stopping, reloading;
+    int exit_status;
+    uint64_t published_before; /* for the status line */
+};
+
+static void stop_all(struct listener *l);
+static void finish_reload(struct listener *l);
+
+/* --- from the sources --- */
+
+static int on_post(void *user, struct source *s, const struct post *post, struct err *e)
+{
+    struct listener *l = user;
+    (void)s;
+    return bridge_publish(l->bridge, post, e);
+}
+
+static void on_final(void *user, struct source *s, const struct err *why)
+{
+    struct listener *l = user;
+    (void)s;
+    (void)why; /* the source has logged it */
+    if (++l->given_up == l->count) {
+        log_error(&context, "no source is left");
+        l->exit_status = 2;
+        stop_all(l);
+    }
+}
+
+/* --- from the bridge --- */
+
+static void start_sources(struct listener *l)
+{
+    if (l->started || l->stopping || l->reloading) {
+        return;
+    }
+    l->started = true;
+    for (size_t i = 0; i < l->count; i++) {
+        source_start(l->sources[i]);
+    }
+}
+
+static void on_first_client(void *user)
+{
+    struct listener *l = user;
+    if (l->bridge_settings->start == BRIDGE_START_ON_CLIENT) {
+        log_info(&context, "the first client is there: opening the network streams");
+    }
+    start_sources(l);
+}
+
+static void on_room(void *user)
+{
+    struct listener *l = user;
+    for (size_t i = 0; i < l->count && !l->stopping && !l->reloading; i++) {
+        source_resume(l->sources[i]);
+    }
+}
+
+/* --- stopping, in order --- */
+
+static void on_bridge_closed(void *user)
+{
+    struct listener *l = user;
+    l->bridge = NULL;
+    uv_close((uv_handle_t *)&l->terminated, NULL);
+    uv_close((uv_handle_t *)&l->interrupted, NULL);
+    uv_close((uv_handle_t *)&l->hung_up, NULL);
+    uv_close((uv_handle_t *)&l->status_timer, NULL);
+}
+
+static void on_source_stopped(void *user)
+{
+    struct listener *l = user;
+    if (--l->still_stopping) {
+        return;
+    }
+    if (l->stopping) {
+        bridge_close(l->bridge, CLOSE_GRACE_MS, on_bridge_closed, l);
+    } else {
+        finish_reload(l);
+    }
+}
+
+/* One more than there are sources, so that the count reaches 0 only after all were told to stop. */
+static void stop_sources(struct listener *l)
+{
+    l->still_stopping = l->count + 1;
+    for (size_t i = 0; i < l->count; i++) {
+        source_stop(l->sources[i], on_source_stopped, l);
+    }
+    on_source_stopped(l);
+}
+
+static void log_status(struct listener *l, const char *occasion)
+{
+    struct bridge_numbers n;
+    bridge_count(l->bridge, &n);
+    log_info(&context,
+             "%s%llu posts and events published, %llu since the last line; spool %llu to %llu; %zu clients",
+             occasion, (unsigned long long)n.published,
+             (unsigned long long)(n.published - l->published_before), (unsigned long long)n.first,
+             (unsigned long long)n.held, n.plain_clients + n.numbered_clients);
+    l->published_before = n.published;
+}
+
+static void stop_all(struct listener *l)
+{
+    if (l->stopping) {
+        return;
+    }
+    l->stopping = true;
+    sd_notify(0, "STOPPING=1");
+    log_status(l, "stopping; ");
+    if (!l->reloading) {
+        stop_sources(l);
+    } /* else they are stopping already, and the last one goes on from there */
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct listener *l = signal->data;
+    log_notice(&context, "%s: stopping", number == SIGINT ? "SIGINT" : "SIGTERM");
+    stop_all(l);
+}
+
+static void on_status_timer(uv_timer_t *timer)
+{
+    struct listener *l = timer->data;
+    if (!l->stopping) {
+        log_status(l, "");
+    }
+}
+
+/* --- starting --- */
+
+static int open_sources(struct listener *l, struct err *e)
+{
+    size_t wanted = 0;
+    for (const struct config_section *s = config_first(l->config, "source"); s; s = config_next(s)) {
+        wanted++;
+    }
+    l->sources = calloc(wanted ? wanted : 1, sizeof(struct source *));
+    if (!l->sources) {
+        return err_set(e, ERR_RETRY, "out of memory");
+    }
+    const struct source_events events = {.post = on_post, .final = on_final, .user = l};
+    for (const struct config_section *s = config_first(l->config, "source"); s; s = config_next(s)) {
+        const struct source_settings *settings = config_section_settings(s);
+        struct source_options options = {.set_aside = l->set_aside, .streamed_path = l->streamed_path};
+        l->sources[l->count] = source_open(&l->loop, settings, &options, &events, e);
+        if (!l->sources[l->count]) {
+            return err_wrap(e, "[source %s]", config_section_name(s));
+        }
+        l->count++;
+    }
+    return wanted ? 0 : err_set(e, ERR_FATAL, "%s has no [source NAME] section", config_path(l->config));
+}
+
+/* --- reloading: SIGHUP --- */
+
+static void warn_of_restart(void *user, const char *section, const char *key)
+{
+    (void)user;
+    log_warning(&context, "SIGHUP: %s %s has changed and needs a restart; the old value stays in force",
+                section, key);
+}
+
+static void on_hang_up(uv_signal_t *signal, int number)
+{
+    struct listener *l = signal->data;
+    (void)number;
+    if (l->stopping || l->reloading) {
+        return;
+    }
+    struct config *next = kinds_load(config_path(l->config), used_sections);
+    if (!next) {
+        log_error(&context, "SIGHUP: the configuration has mistakes; the old one stays in force");
+        return;
+    }
+    config_each_restart(l->first_config, next, warn_of_restart, NULL);
+    log_notice(&context, "SIGHUP: the configuration is right; the sources connect anew with it");
+    l->next = next;
+    l->reloading = true;
+    stop_sources(l);
+}
+
+/* The old sources are gone: the new configuration's take their place. */
+static void finish_reload(struct listener *l)
+{
+    bool started = l->started;
+    free(l->sources);
+    l->sources = NULL;
+    l->count = l->given_up = 0;
+    l->started = l->reloading = false;
+    if (l->config != l->first_config) {
+        config_free(l->config);
+    }
+    l->config = l->next;
+    l->next = NULL;
+    struct err e;
+    if (open_sources(l, &e)) {
+        log_error(&context, "SIGHUP: %s", e.text);
+        l->exit_status = err_exit_status(&e);
+        stop_all(l);
+        return;
+    }
+    if (started) {
+        start_sources(l);
+    }
+}
+
+static int open_bridge(struct listener *l, struct err *e)
+{
+    const struct bridge_events events = {.first_client = on_first_client, .room = on_room, .user = l};
+    l->bridge = bridge_open(&l->loop, l->bridge_settings, &events, e);
+    if (!l->bridge) {
+        return -1;
+    }
+    if (asprintf(&l->streamed_path, "%s/streamed", l->bridge_settings->spool_dir) < 0) {
+        l->streamed_path = NULL;
+        return err_set(e, ERR_RETRY, "out of memory");
+    }
+    l->set_aside = set_aside_new(l->bridge_settings->spool_dir, SET_ASIDE_FILE_LIMIT);
+    return l->set_aside ? 0 : err_set(e, ERR_RETRY, "out of memory");
+}
+
+static void watch_signals(struct listener *l)
+{
+    uv_signal_init(&l->loop, &l->terminated);
+    uv_signal_init(&l->loop, &l->interrupted);
+    uv_signal_init(&l->loop, &l->hung_up);
+    uv_timer_init(&l->loop, &l->status_timer);
+    l->terminated.data = l->interrupted.data = l->hung_up.data = l->status_timer.data = l;
+    uv_signal_start(&l->terminated, on_signal, SIGTERM);
+    uv_signal_start(&l->interrupted, on_signal, SIGINT);
+    uv_signal_start(&l->hung_up, on_hang_up, SIGHUP);
+    uv_timer_start(&l->status_timer, on_status_timer, STATUS_EVERY_MS, STATUS_EVERY_MS);
+}
+
+static void release(struct listener *l)
+{
+    free(l->sources);
+    if (l->config != l->first_config) {
+        config_free(l->config);
+    }
+    config_free(l->next);
+    set_aside_free(l->set_aside);
+    free(l->streamed_path);
+}
+
+/* Returns the exit status. */
+static int listen_with(struct config *config)
+{
+    struct listener l = {
+        .config = config, .first_config = config, .bridge_settings = config_settings(config, "bridge")};
+    struct err e;
+    if (uv_loop_init(&l.loop)) {
+        log_error(&context, "cannot make an event loop");
+        return 1;
+    }
+    watch_signals(&l);
+    if (open_bridge(&l, &e) || open_sources(&l, &e)) {
+        log_error(&context, "%s", e.text);
+        l.exit_status = err_exit_status(&e);
+        if (l.bridge) {
+            stop_all(&l);
+        } else {
+            on_bridge_closed(&l);
+        }
+    } else {
+        sd_notify(0, "READY=1");
+        if (l.bridge_settings->start == BRIDGE_START_NOW) {
+            start_sources(&l);
+        } else {
+            log_info(&context, "waiting for the first client before any network stream is opened");
+        }
+    }
+    uv_run(&l.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&l.loop);
+    release(&l);
+    return l.exit_status;
+}
+
+static int listen_run(int argc, char **argv)
+{
+    const char *path = kinds_path(&listen_command, argc, argv);
+    struct config *config = path ? kinds_load(path, used_sections) : NULL;
+    if (!config) {
+        return 2;
+    }
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    int status = listen_with(config);
+    curl_global_cleanup();
+    config_free(config);
+    return status;
+}
+
+const struct command listen_command = {
+    .name = "listen",
+    .usage = "listen [-c FILE]",
+    .help = "Connects to the networks' streams, keeps every post in the spool and serves it on the local "
+            "bridge.\n"
+            "Reconnects by itself; stops cleanly on SIGTERM.\n\n"
+            "    -c FILE   the configuration (default /etc/roost/roost.conf)\n",
+    .run = listen_run,
+};

@@ -1,0 +1,451 @@
+#include "cli/simulate.h"
+
+#include "base/log.h"
+#include "base/number.h"
+#include "cli/command.h"
+#include "simulator/sample.h"
+#include "simulator/simulator.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum option_code {
+    OPTION_LISTEN = 1000,
+    OPTION_FILE,
+    OPTION_CONTROL,
+    OPTION_SAMPLE_COUNT,
+    OPTION_PRINT_SAMPLE,
+    OPTION_SEED,
+    OPTION_RATE,
+    OPTION_WAIT,
+    OPTION_LOOP,
+    OPTION_TOTAL,
+    OPTION_AT_END,
+    OPTION_FRESH_IDS,
+    OPTION_RECORDED_IDS,
+    OPTION_API_KEY,
+    OPTION_API_SECRET,
+    OPTION_ACCESS_TOKEN,
+    OPTION_ACCESS_SECRET,
+    OPTION_NO_AUTH,
+    OPTION_NO_FILTER,
+    OPTION_CUT_AFTER,
+    OPTION_KEEP_ALIVE,
+    OPTION_CHUNK,
+    OPTION_QUEUE,
+    OPTION_LIMIT_RATE,
+    OPTION_ANSWER,
+    OPTION_MAX_CONNECTS,
+    OPTION_HELP
+};
+
+static const struct option OPTIONS[] = {{"listen", required_argument, NULL, OPTION_LISTEN},
+                                        {"file", required_argument, NULL, OPTION_FILE},
+                                        {"control", required_argument, NULL, OPTION_CONTROL},
+                                        {"sample-count", required_argument, NULL, OPTION_SAMPLE_COUNT},
+                                        {"print-sample", required_argument, NULL, OPTION_PRINT_SAMPLE},
+                                        {"seed", required_argument, NULL, OPTION_SEED},
+                                        {"rate", required_argument, NULL, OPTION_RATE},
+                                        {"wait", no_argument, NULL, OPTION_WAIT},
+                                        {"loop", no_argument, NULL, OPTION_LOOP},
+                                        {"total", required_argument, NULL, OPTION_TOTAL},
+                                        {"at-end", required_argument, NULL, OPTION_AT_END},
+                                        {"fresh-ids", no_argument, NULL, OPTION_FRESH_IDS},
+                                        {"recorded-ids", no_argument, NULL, OPTION_RECORDED_IDS},
+                                        {"api-key", required_argument, NULL, OPTION_API_KEY},
+                                        {"api-secret", required_argument, NULL, OPTION_API_SECRET},
+                                        {"access-token", required_argument, NULL, OPTION_ACCESS_TOKEN},
+                                        {"access-secret", required_argument, NULL, OPTION_ACCESS_SECRET},
+                                        {"no-auth", no_argument, NULL, OPTION_NO_AUTH},
+                                        {"no-filter", no_argument, NULL, OPTION_NO_FILTER},
+                                        {"cut-after", required_argument, NULL, OPTION_CUT_AFTER},
+                                        {"keep-alive", required_argument, NULL, OPTION_KEEP_ALIVE},
+                                        {"chunk", required_argument, NULL, OPTION_CHUNK},
+                                        {"queue", required_argument, NULL, OPTION_QUEUE},
+                                        {"limit-rate", required_argument, NULL, OPTION_LIMIT_RATE},
+                                        {"answer", required_argument, NULL, OPTION_ANSWER},
+                                        {"max-connects", required_argument, NULL, OPTION_MAX_CONNECTS},
+                                        {"help", no_argument, NULL, OPTION_HELP},
+                                        {NULL, 0, NULL, 0}};
+
+static const char HELP[] =
+    "The streaming API v1.1 (statuses/filter.json, statuses/sample.json) on this machine, playing recorded "
+    "messages.\n"
+    "\n"
+    "  --listen ADDRESS:PORT     where to listen (127.0.0.1:8080); port 0: any free one, printed on stdout\n"
+    "What is played\n"
+    "  --file FILE               messages, one JSON object a line; without it: a sample of roost's own\n"
+    "  --control FILE            more messages, spread evenly between the first\n"
+    "  --sample-count N          messages in the sample (3000)\n"
+    "  --seed N                  of the sample and of random chunks (1)\n"
+    "  --fresh-ids               new ids and times whenever a message is sent (the default for the sample)\n"
+    "  --recorded-ids            ids and times as they are in the file (the default for --file)\n"
+    "  --print-sample N          print N messages of the sample and exit\n"
+    "How fast and how long\n"
+    "  --rate N                  N messages a second, whoever listens; without it: as fast as each client "
+    "reads\n"
+    "  --wait                    with --rate: begin with the first connection\n"
+    "  --loop                    begin again after the last message\n"
+    "  --total N                 end after N messages in all\n"
+    "  --at-end hold|close|exit  after the last message: keep the stream open (the default), close it, or "
+    "exit as well\n"
+    "Who may connect\n"
+    "  --api-key KEY --api-secret SECRET --access-token TOKEN --access-secret SECRET\n"
+    "                            the account; may be repeated for more. Without them the published one:\n"
+    "                            " SIMULATOR_API_KEY " / " SIMULATOR_API_SECRET "\n"
+    "                            " SIMULATOR_ACCESS_TOKEN " / " SIMULATOR_ACCESS_SECRET "\n"
+    "  --no-auth                 let everybody in; the user of Basic authentication names the account\n"
+    "How it behaves\n"
+    "  --no-filter               every message matches, whatever track and language say\n"
+    "  --cut-after N             break each stream off in the middle of a message, after N whole ones\n"
+    "  --keep-alive SECONDS      an empty line after so long without data (30)\n"
+    "  --chunk N|random|message  HTTP chunks of N bytes, of random size, or one per message\n"
+    "  --queue BYTES             kept for a client that reads too slowly, with --rate (4194304)\n"
+    "  --limit-rate N            with --rate: deliver at most N messages a second, count the rest in limit "
+    "messages\n"
+    "  --answer STATUS[:COUNT]   answer with this HTTP status (the first COUNT requests only)\n"
+    "  --max-connects N/MINUTES  answer 420 to more than N attempts of an account in so many minutes\n"
+    "  --help                    this text\n"
+    "\n"
+    "Exit status: 0 stopped by a signal or played out, 1 failed (port in use), 2 wrong arguments. See "
+    "docs/simulator.md.\n";
+
+enum { ACCOUNTS_MAX = 100 };
+
+struct arguments {
+    struct simulator_options options;
+    struct oauth_account accounts[ACCOUNTS_MAX];
+    size_t given[4]; /* how often each of the four options of an account came */
+    int fresh;       /* 1 fresh, 0 recorded, -1 not said */
+    int64_t print_sample;
+    bool help;
+};
+
+static int wrong(const char *option, const char *value, const char *right)
+{
+    fprintf(stderr, "roost simulate: --%s %s: %s\n", option, value, right);
+    return -1;
+}
+
+static int read_number(const char *option, const char *value, int64_t min, int64_t max, int64_t *into)
+{
+    if (number_parse(view_of(value), min, max, into) < 0) {
+        char right[80];
+        snprintf(right, sizeof right, "a whole number from %lld to %lld is needed", (long long)min,
+                 (long long)max);
+        return wrong(option, value, right);
+    }
+    return 0;
+}
+
+static int read_real(const char *option, const char *value, double min, double max, double *into)
+{
+    char *end;
+    errno = 0;
+    *into = strtod(value, &end);
+    if (errno || end == value || *end || !(*into >= min && *into <= max)) {
+        char right[80];
+        snprintf(right, sizeof right, "a number from %g to %.15g is needed", min, max);
+        return wrong(option, value, right);
+    }
+    return 0;
+}
+
+static int read_chunk(const char *value, struct simulator_options *o)
+{
+    if (strcmp(value, "random") == 0) {
+        o->chunks = WIRE_RANDOM;
+        return 0;
+    }
+    if (strcmp(value, "message") == 0) {
+        o->chunks = WIRE_MESSAGES;
+        return 0;
+    }
+    int64_t size;
+    if (number_parse(view_of(value), 1, 1 << 30, &size) < 0) {
+        return wrong("chunk", value, "a number of bytes, random or message is needed");
+    }
+    o->chunks = WIRE_FIXED;
+    o->chunk_size = (size_t)size;
+    return 0;
+}
+
+static int read_at_end(const char *value, enum simulator_end *end)
+{
+    static const char *const names[] = {"hold", "close", "exit"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            *end = (enum simulator_end)i;
+            return 0;
+        }
+    }
+    return wrong("at-end", value, "hold, close or exit is needed");
+}
+
+/* "503" or "503:3" */
+static int read_answer(const char *value, struct simulator_options *o)
+{
+    const char *colon = strchr(value, ':');
+    size_t length = colon ? (size_t)(colon - value) : strlen(value);
+    int64_t status, count = 0;
+    if (number_parse(view_make(value, length), 400, 599, &status) < 0 ||
+        (colon && number_parse(view_of(colon + 1), 1, INT64_MAX, &count) < 0)) {
+        return wrong("answer", value,
+                     "an HTTP status from 400 to 599 is needed, with :COUNT if not for ever");
+    }
+    o->answer_status = (int)status;
+    o->answer_count = (uint64_t)count;
+    return 0;
+}
+
+/* "5/15": five attempts in fifteen minutes */
+static int read_max_connects(const char *value, struct simulator_options *o)
+{
+    const char *slash = strchr(value, '/');
+    int64_t attempts, minutes = 0;
+    if (!slash || number_parse(view_make(value, (size_t)(slash - value)), 1, 100000, &attempts) < 0 ||
+        number_parse(view_of(slash + 1), 1, 100000, &minutes) < 0) {
+        return wrong("max-connects", value, "attempts/minutes are needed, as 5/5");
+    }
+    o->max_connects = (uint32_t)attempts;
+    o->connect_minutes = (uint32_t)minutes;
+    return 0;
+}
+
+/* The n-th of each of the four options together are the n-th account. */
+static int read_account(struct arguments *c, int code, const char *value)
+{
+    size_t which = (size_t)(code - OPTION_API_KEY), at = c->given[which];
+    if (at == ACCOUNTS_MAX || !*value) {
+        fprintf(stderr, "roost simulate: at most %d accounts, no part of one empty\n", ACCOUNTS_MAX);
+        return -1;
+    }
+    c->given[which]++;
+    const char **parts[] = {&c->accounts[at].api_key, &c->accounts[at].api_secret,
+                            &c->accounts[at].access_token, &c->accounts[at].access_secret};
+    *parts[which] = value;
+    return 0;
+}
+
+static int read_what_is_played(struct arguments *c, int code, const char *value)
+{
+    struct simulator_options *o = &c->options;
+    int64_t number = 0;
+    switch (code) {
+    case OPTION_FILE:
+        o->file = value;
+        return 0;
+    case OPTION_CONTROL:
+        o->control = value;
+        return 0;
+    case OPTION_SAMPLE_COUNT:
+        if (read_number("sample-count", value, 1, SAMPLE_COUNT_MAX, &number) < 0) {
+            return -1;
+        }
+        o->sample_count = (size_t)number;
+        return 0;
+    case OPTION_PRINT_SAMPLE:
+        return read_number("print-sample", value, 1, SAMPLE_COUNT_MAX, &c->print_sample);
+    case OPTION_SEED:
+        if (read_number("seed", value, 0, INT64_MAX, &number) < 0) {
+            return -1;
+        }
+        o->seed = (uint64_t)number;
+        return 0;
+    default: /* OPTION_FRESH_IDS, OPTION_RECORDED_IDS */
+        c->fresh = code == OPTION_FRESH_IDS;
+        return 0;
+    }
+}
+
+static int read_pace(struct arguments *c, int code, const char *value)
+{
+    struct simulator_options *o = &c->options;
+    int64_t number = 0;
+    switch (code) {
+    case OPTION_RATE:
+        return read_real("rate", value, 0.001, 1e6, &o->rate);
+    case OPTION_WAIT:
+        o->wait_for_client = true;
+        return 0;
+    case OPTION_LOOP:
+        o->loop = true;
+        return 0;
+    case OPTION_TOTAL:
+        if (read_number("total", value, 1, INT64_MAX, &number) < 0) {
+            return -1;
+        }
+        o->total = (uint64_t)number;
+        return 0;
+    default: /* OPTION_AT_END */
+        return read_at_end(value, &o->at_end);
+    }
+}
+
+static int read_behaviour(struct arguments *c, int code, const char *value)
+{
+    struct simulator_options *o = &c->options;
+    int64_t number = 0;
+    double seconds = 0;
+    switch (code) {
+    case OPTION_LISTEN:
+        o->listen = value;
+        return 0;
+    case OPTION_NO_AUTH:
+        o->no_auth = true;
+        return 0;
+    case OPTION_NO_FILTER:
+        o->no_filter = true;
+        return 0;
+    case OPTION_CUT_AFTER:
+        if (read_number("cut-after", value, 1, INT64_MAX, &number) < 0) {
+            return -1;
+        }
+        o->cut_after = (uint64_t)number;
+        return 0;
+    case OPTION_KEEP_ALIVE:
+        if (read_real("keep-alive", value, 0.001, 86400, &seconds) < 0) {
+            return -1;
+        }
+        o->keep_alive_ms = llround(seconds * 1000);
+        return 0;
+    case OPTION_CHUNK:
+        return read_chunk(value, o);
+    case OPTION_QUEUE:
+        if (read_number("queue", value, 1024, 1 << 29, &number) < 0) {
+            return -1;
+        }
+        o->queue = (size_t)number;
+        return 0;
+    case OPTION_LIMIT_RATE:
+        return read_real("limit-rate", value, 1, 1e6, &o->limit_rate);
+    case OPTION_ANSWER:
+        return read_answer(value, o);
+    case OPTION_MAX_CONNECTS:
+        return read_max_connects(value, o);
+    default:
+        c->help = true;
+        return 0;
+    }
+}
+
+static int read_option(struct arguments *c, int code, const char *value)
+{
+    if (code == '?') {
+        return -1; /* getopt_long has said which */
+    }
+    if (code >= OPTION_API_KEY && code <= OPTION_ACCESS_SECRET) {
+        return read_account(c, code, value);
+    }
+    if (code >= OPTION_RATE && code <= OPTION_AT_END) {
+        return read_pace(c, code, value);
+    }
+    if (code >= OPTION_FILE && code <= OPTION_RECORDED_IDS) {
+        return read_what_is_played(c, code, value);
+    }
+    return read_behaviour(c, code, value);
+}
+
+static int read_arguments(struct arguments *c, int argc, char **argv)
+{
+    optind = 0; /* the program's own arguments were read with getopt before */
+    int code, result = 0;
+    while ((code = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) {
+        result |= read_option(c, code, optarg);
+    }
+    if (optind < argc) {
+        fprintf(stderr, "roost simulate: %s: only options are known here\n", argv[optind]);
+        result = -1;
+    }
+    for (size_t i = 1; i < 4; i++) {
+        if (c->given[i] != c->given[0]) {
+            fprintf(stderr,
+                    "roost simulate: an account needs all four of --api-key, --api-secret, --access-token, "
+                    "--access-secret\n");
+            return -1;
+        }
+    }
+    struct simulator_options *o = &c->options;
+    if (o->rate <= 0 && (o->wait_for_client || o->limit_rate > 0)) {
+        fprintf(stderr, "roost simulate: --wait and --limit-rate need --rate\n");
+        result = -1;
+    }
+    o->accounts = c->accounts;
+    o->account_count = c->given[0];
+    o->fresh_ids = c->fresh < 0 ? !o->file : c->fresh;
+    return result;
+}
+
+static int print_sample(const struct arguments *c)
+{
+    struct err e;
+    struct buffer lines = BUFFER((size_t)2 << 30);
+    int status = 0;
+    if (sample_write((size_t)c->print_sample, c->options.seed, SAMPLE_START_MS, &lines, &e) < 0) {
+        fprintf(stderr, "roost simulate: %s\n", e.text);
+        status = err_exit_status(&e);
+    } else if (fwrite(lines.data, 1, lines.length, stdout) != lines.length || fflush(stdout) != 0) {
+        fprintf(stderr, "roost simulate: writing the sample: %s\n", strerror(errno));
+        status = 1;
+    }
+    buffer_free(&lines);
+    return status;
+}
+
+static int serve(struct simulator_options *options)
+{
+    struct err e;
+    int status = 0;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    options->stop_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    struct simulator *simulator = simulator_open(options, &e);
+    if (!simulator) {
+        goto fail;
+    }
+    static const struct log_context context = {"simulate", NULL};
+    log_info(&context, "%zu messages, %zu of them tweets", simulator_messages(simulator),
+             simulator_tweets(simulator));
+    printf("listening on http://%s\n", simulator_address(simulator));
+    fflush(stdout);
+    if (simulator_run(simulator, &e) < 0) {
+        goto fail;
+    }
+    goto done;
+fail:
+    fprintf(stderr, "roost simulate: %s\n", e.text);
+    status = err_exit_status(&e);
+done:
+    simulator_close(simulator);
+    if (options->stop_fd >= 0) {
+        close(options->stop_fd);
+    }
+    return status;
+}
+
+int simulate_run(int argc, char **argv)
+{
+    struct arguments c = {.options = SIMULATOR_OPTIONS, .fresh = -1};
+    c.options.listen = "127.0.0.1:8080";
+    if (read_arguments(&c, argc, argv) < 0) {
+        fputs("Try: roost simulate --help\n", stderr);
+        return 2;
+    }
+    if (c.help) {
+        printf("usage: roost %s\n\n%s", simulate_command.usage, HELP);
+        return 0;
+    }
+    return c.print_sample ? print_sample(&c) : serve(&c.options);
+}
+
+const struct command simulate_command = {
+    .name = "simulate", .usage = "simulate [OPTION]...", .help = HELP, .run = simulate_run};

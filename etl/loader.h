@@ -1,0 +1,50 @@
+/* etl/loader.h - brings loads to the sinks, each exactly once, whatever fails in between.
+ *
+ * One thread per sink calls that sink's functions and nothing else. A sink that is away is asked again with a
+ * back-off of 0.1 s to 5 s (said once, and once when it is back) while the load is kept. After a failed write
+ * the sink's position decides: where the load would have brought it: it was committed and only the answer was
+ * lost; where it was: the same load is written again; anywhere else: another consumer of the same name is at
+ * work, and the job must end. A load that a sink already has as a whole (several sinks, one ahead) is not
+ * given to it.
+ *
+ * Errors: ERR_FATAL as the sink said it; ERR_RETRY for a moved position (exit status 1), or for a stop: then
+ * loader_stopping() is true.
+ */
+#ifndef ROOST_ETL_LOADER_H
+#define ROOST_ETL_LOADER_H
+
+#include "etl/sink.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct loader;
+
+struct loader_sink {
+    const struct sink_type *type;
+    struct sink *sink; /* stays the caller's: closed after loader_free */
+    const char *name;  /* of its section, for messages; outlives the loader */
+};
+
+/* Starts the threads; asks the sinks nothing yet. `consumer` outlives the loader. NULL: no sinks (ERR_FATAL),
+ * or memory or threads are out. */
+struct loader *loader_new(const char *consumer, const struct loader_sink *sinks, size_t count, struct err *e);
+
+/* The lowest sequence of `spool` that every sink has committed; 0: none. Waits while a sink is away. Any
+ * thread. */
+int loader_position(struct loader *l, struct view spool, uint64_t *sequence, struct err *e);
+
+/* Gives the load to every sink and waits until all have it. One load at a time; any thread. -1: one of them
+ * never will. */
+int loader_load(struct loader *l, const struct load *load, struct err *e);
+
+/* From now on nobody waits for a sink that is away; a call in progress gets grace_ms to end, then the sink's
+ * stop is called. Returns at once. Any thread. */
+void loader_stop(struct loader *l, int64_t grace_ms);
+
+bool loader_stopping(struct loader *l);
+
+/* Stops without grace and joins the threads. NULL does nothing. */
+void loader_free(struct loader *l);
+
+#endif

@@ -1,0 +1,51 @@
+/* ingest/filter.h - which keyword lines a post matches, and whether it is wanted at all.
+ *
+ * A delivered tweet does not say which phrase matched (API document, section 1.4), so every post is matched
+ * here again, and the lines travel in the post. What is left out is a second question, and `local_filter`
+ * answers it:
+ *
+ *   no     everything is kept as delivered.
+ *   yes    kept is what matches at least one line that wants something, no exclusion, the switches retweets,
+ * replies and quotes, and the languages. auto   only what the server cannot filter: left out is what an
+ * exclusion matches, what the switches forbid, and what matches no line while all words of a line that was
+ * asked for in a wider form are there (a phrase, whose words a v1.1 server finds in any order and place; a
+ * line longer than 60 bytes). Everything else the server had a reason to deliver, and it is stored, perhaps
+ * with no keyword.
+ *
+ * Read-only once made, so any number of threads may match with it.
+ */
+#ifndef ROOST_INGEST_FILTER_H
+#define ROOST_INGEST_FILTER_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/err.h"
+#include "bridge/post.h"
+#include "ingest/settings.h"
+
+#include <stdbool.h>
+
+struct filter;
+
+/* The settings must outlive the filter. NULL: memory is out, or the keywords are too long for the matcher. */
+struct filter *filter_new(const struct filter_settings *settings, struct err *e);
+
+/* Sets p->keywords: the lines that match, as written but in lower case, each once, in the list's order (the
+ * items live in the arena, the lines in the filter). True when the post is to be kept. With a full arena it
+ * is kept, with no keyword, rather than lost. Looked at are text, hashtags, cashtags, mentions and urls of
+ * the post; in a retweet "RT
+ * @name: " is a mention too. */
+bool filter_match(const struct filter *f, struct arena *a, struct post *p);
+
+/* Appends the value of the v1.1 parameter `track`: what the server is asked for, comma separated, not
+ * percent-encoded, each phrase once. Nothing when no keyword can be asked for. */
+void filter_track(const struct filter *f, struct buffer *track);
+
+/* Appends the value of the v1.1 parameter `language`: every wanted language in all spellings that networks
+ * use (id,in), comma separated. Nothing for all languages. */
+void filter_languages(const struct filter *f, struct buffer *languages);
+
+/* NULL does nothing. */
+void filter_free(struct filter *f);
+
+#endif

@@ -1,0 +1,311 @@
+#include "ingest/message.h"
+
+#include "base/json.h"
+#include "base/json_scan.h"
+#include "ingest/tweet.h"
+#include "ingest/tweet_entities.h"
+
+#include <stdlib.h>
+
+enum {
+    ARENA_MAXIMUM = 32 * 1024 * 1024, /* lists and lower-case copies of a 1 MiB message, with room */
+    REPAIR_MAXIMUM = 3 * MESSAGE_MAXIMUM_BYTES
+};
+
+struct message_reader {
+    char *source;
+    bool store_raw;
+    struct text_worker *worker;
+    struct arena *arena;
+    struct buffer repaired;
+    cJSON *tree; /* of the line read last */
+    struct message_counts counts;
+};
+
+/* One message in hand. */
+struct reading {
+    struct message_reader *reader;
+    const cJSON *tree;
+    struct view line; /* after repair */
+    struct message *message;
+};
+
+#define ID(r, object, ...)                                                                                   \
+    event_id(r, object, (const char *const[]){__VA_ARGS__},                                                  \
+             sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+
+struct message_reader *message_reader_new(const char *source, bool store_raw, struct err *e)
+{
+    struct message_reader *r = calloc(1, sizeof *r);
+    if (!r) {
+        err_set(e, ERR_RETRY, "no memory for reading the messages of source %s", source);
+        return NULL;
+    }
+    r->repaired = BUFFER(REPAIR_MAXIMUM);
+    r->store_raw = store_raw;
+    r->source = strdup(source);
+    r->arena = arena_new(ARENA_MAXIMUM);
+    if (!r->source || !r->arena) {
+        err_set(e, ERR_RETRY, "no memory for reading the messages of source %s", source);
+        goto failed;
+    }
+    r->worker = text_worker_new(e);
+    if (!r->worker) {
+        goto failed;
+    }
+    return r;
+failed:
+    message_reader_free(r);
+    return NULL;
+}
+
+void message_reader_free(struct message_reader *r)
+{
+    if (!r) {
+        return;
+    }
+    cJSON_Delete(r->tree);
+    buffer_free(&r->repaired);
+    arena_free(r->arena);
+    text_worker_free(r->worker);
+    free(r->source);
+    free(r);
+}
+
+/* The id that stands at path, as a string under its last key with "_str", or as a number under the key
+ * itself. */
+static struct view event_id(const struct reading *r, const cJSON *object, const char *const *path,
+                            size_t depth)
+{
+    char text_key[40] = "";
+    struct view key = view_of(path[depth - 1]);
+    if (key.length + sizeof "_str" > sizeof text_key) {
+        return view_none();
+    }
+    memcpy(text_key, key.at, key.length);
+    memcpy(text_key + key.length, "_str", sizeof "_str");
+    return tweet_id(object, text_key, r->line, path, depth);
+}
+
+/* Each read_ function fills the post for one kind of event from the object under its key; false: it does not
+ * say what such an event must say, and is unknown. */
+
+static bool read_delete(struct reading *r, const cJSON *event)
+{
+    struct post *p = &r->message->post;
+    const cJSON *status = json_member(event, "status"); /* one about a direct message has none */
+    p->id = ID(r, status, "delete", "status", "id");
+    p->author_id = ID(r, status, "delete", "status", "user_id");
+    return p->id.at != NULL;
+}
+
+static bool read_scrub_geo(struct reading *r, const cJSON *event)
+{
+    struct post *p = &r->message->post;
+    p->id = ID(r, event, "scrub_geo", "up_to_status_id");
+    p->author_id = ID(r, event, "scrub_geo", "user_id");
+    return p->id.at && p->author_id.at;
+}
+
+static bool read_status_withheld(struct reading *r, const cJSON *event)
+{
+    struct post *p = &r->message->post;
+    p->id = ID(r, event, "status_withheld", "id");
+    p->author_id = ID(r, event, "status_withheld", "user_id");
+    p->withheld_in = tweet_strings(json_member(event, "withheld_in_countries"), r->reader->arena);
+    return p->id.at != NULL;
+}
+
+static bool read_user_withheld(struct reading *r, const cJSON *event)
+{
+    struct post *p = &r->message->post;
+    p->author_id = ID(r, event, "user_withheld", "id");
+    p->withheld_in = tweet_strings(json_member(event, "withheld_in_countries"), r->reader->arena);
+    return p->author_id.at != NULL;
+}
+
+static bool read_limit(struct reading *r, const cJSON *event)
+{
+    r->message->limit_track = json_number(event, "track", POST_NO_NUMBER);
+    return true;
+}
+
+static bool read_warning(struct reading *r, const cJSON *event)
+{
+    r->message->warning_code = json_text(event, "code");
+    r->message->warning_percent = json_number(event, "percent_full", POST_NO_NUMBER);
+    return true;
+}
+
+static bool read_disconnect(struct reading *r, const cJSON *event)
+{
+    r->message->disconnect_code = json_number(event, "code", POST_NO_NUMBER);
+    r->message->disconnect_why = json_text(event, "reason");
+    return true;
+}
+
+static const struct event_type {
+    const char *key; /* at the top of the message */
+    enum post_kind kind;
+    bool (*read)(struct reading *r, const cJSON *event);
+} event_types[] = {
+    {"delete", POST_DELETE, read_delete},
+    {"limit", POST_LIMIT, read_limit},
+    {"scrub_geo", POST_SCRUB_GEO, read_scrub_geo},
+    {"status_withheld", POST_WITHHELD, read_status_withheld},
+    {"user_withheld", POST_WITHHELD, read_user_withheld},
+    {"warning", POST_WARNING, read_warning},
+    {"disconnect", POST_DISCONNECT, read_disconnect},
+};
+
+static void begin_event(struct reading *r, enum post_kind kind)
+{
+    struct post *p = &r->message->post;
+    post_init(p);
+    p->kind = kind;
+    p->network = VIEW("x");
+    r->message->kind = MESSAGE_EVENT;
+}
+
+static void classify_event(struct reading *r)
+{
+    for (size_t i = 0; i < sizeof event_types / sizeof event_types[0]; i++) {
+        const cJSON *event = json_member(r->tree, event_types[i].key);
+        if (!cJSON_IsObject(event)) {
+            continue;
+        }
+        begin_event(r, event_types[i].kind);
+        if (event_types[i].read(r, event)) {
+            return;
+        }
+    }
+    begin_event(r, POST_UNKNOWN);
+    r->reader->counts.unknown++;
+}
+
+static void read_post(struct reading *r)
+{
+    struct message_reader *reader = r->reader;
+    struct message *m = r->message;
+    if (tweet_to_post(r->tree, r->line, reader->worker, reader->arena, &m->post, &m->why)) {
+        if (m->why.kind == ERR_RETRY) {
+            m->kind = MESSAGE_UNREADABLE;
+            return;
+        }
+        begin_event(r, POST_UNKNOWN);
+        reader->counts.unknown++;
+        return;
+    }
+    m->kind = MESSAGE_POST;
+    if (!reader->store_raw) {
+        return;
+    }
+    if (json_scan_check(r->line, NULL)) {
+        reader->counts.raw_refused++;
+    } else {
+        m->post.raw = r->line;
+    }
+}
+
+/* The tree of the line; NULL: why is filled. Trees are kept until the next message, since posts point into
+ * them. */
+static const cJSON *parse(struct message_reader *r, struct view line, struct err *why)
+{
+    const char *end = NULL;
+    char last = line.at[line.length - 1];
+    /* cJSON 1.7.15 reads one byte beyond a text that ends behind a comma or colon: no JSON ends so. */
+    if (last != ',' && last != ':') {
+        r->tree = cJSON_ParseWithLengthOpts(line.at, line.length, &end, 0);
+    }
+    if (r->tree && end == line.at + line.length) {
+        return r->tree;
+    }
+    size_t at = 0;
+    if (json_scan_check(line, &at) == 0) {
+        err_set(why, ERR_RETRY, "cannot be read: no memory for its %zu bytes", line.length);
+    } else {
+        err_set(why, ERR_REJECT, "is no JSON: wrong, or nested too deep, at byte %zu of %zu", at,
+                line.length);
+    }
+    return NULL;
+}
+
+static void read_line(struct message_reader *r, struct view line, struct message *m)
+{
+    struct text_repairs before = r->counts.repairs;
+    struct reading reading = {.reader = r, .message = m};
+    if (text_repair(line, &r->repaired, &r->counts.repairs, &reading.line)) {
+        err_set(&m->why, ERR_RETRY, "no memory to repair its %zu bytes", line.length);
+        return;
+    }
+    r->counts.repaired += memcmp(&before, &r->counts.repairs, sizeof before) != 0;
+    reading.line = view_trim(reading.line);
+    if (!reading.line.length) {
+        err_set(&m->why, ERR_REJECT, "is nothing but NUL bytes");
+        return;
+    }
+    reading.tree = parse(r, reading.line, &m->why);
+    if (!reading.tree) {
+        return;
+    }
+    if (tweet_is_one(reading.tree)) {
+        read_post(&reading);
+    } else {
+        classify_event(&reading);
+    }
+    size_t at;
+    if (m->kind == MESSAGE_EVENT && json_scan_check(reading.line, &at)) {
+        m->kind = MESSAGE_UNREADABLE;
+        err_set(&m->why, ERR_REJECT, "is no JSON: wrong, or nested too deep, at byte %zu of %zu", at,
+                reading.line.length);
+    } else if (m->kind == MESSAGE_EVENT) {
+        m->post.body = reading.line;
+    }
+}
+
+static void count(struct message_counts *counts, enum message_kind kind)
+{
+    counts->keep_alives += kind == MESSAGE_KEEP_ALIVE;
+    counts->posts += kind == MESSAGE_POST;
+    counts->events += kind == MESSAGE_EVENT;
+    counts->unreadable += kind == MESSAGE_UNREADABLE;
+}
+
+void message_read(struct message_reader *r, struct view line, int64_t received_at, struct message *m)
+{
+    cJSON_Delete(r->tree);
+    r->tree = NULL;
+    arena_reset(r->arena);
+    m->kind = MESSAGE_UNREADABLE;
+    m->why.text[0] = '\0';
+    m->disconnect_code = m->limit_track = m->warning_percent = POST_NO_NUMBER;
+    m->warning_code = m->disconnect_why = view_none();
+    post_init(&m->post);
+    line = view_trim(line);
+    if (!line.length) {
+        m->kind = MESSAGE_KEEP_ALIVE;
+    } else if (line.length > MESSAGE_MAXIMUM_BYTES) {
+        err_set(&m->why, ERR_REJECT, "has %zu bytes, over the limit of %d", line.length,
+                MESSAGE_MAXIMUM_BYTES);
+    } else {
+        read_line(r, line, m);
+    }
+    m->post.source = view_of(r->source);
+    m->post.received_at = received_at;
+    count(&r->counts, m->kind);
+}
+
+const struct message_counts *message_reader_counts(const struct message_reader *r)
+{
+    return &r->counts;
+}
+
+struct text_worker *message_reader_worker(struct message_reader *r)
+{
+    return r->worker;
+}
+
+struct arena *message_reader_arena(struct message_reader *r)
+{
+    return r->arena;
+}

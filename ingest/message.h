@@ -1,0 +1,71 @@
+/* ingest/message.h - what one line of a v1.1 stream is: a post, an event, a keep-alive, or nothing that can
+ * be read.
+ *
+ * Streams carry more than tweets, new message types may come at any time, and bytes may be broken (API
+ * document, sections 3 and 1.9). Guaranteed: any bytes are taken and none breaks the stream. What is no tweet
+ * becomes an event of its kind, with the line as its body; what is of no known kind, or is a tweet that lacks
+ * what a post must have, becomes an event `unknown`; what is no JSON at all is unreadable, with a reason.
+ * Body and raw are JSON as PostgreSQL takes it. One reader per source, one thread.
+ */
+#ifndef ROOST_INGEST_MESSAGE_H
+#define ROOST_INGEST_MESSAGE_H
+
+#include "base/err.h"
+#include "bridge/post.h"
+#include "text/repair.h"
+#include "text/worker.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { MESSAGE_MAXIMUM_BYTES = 1024 * 1024 };
+
+enum message_kind {
+    MESSAGE_KEEP_ALIVE, /* an empty line */
+    MESSAGE_POST,
+    MESSAGE_EVENT,     /* post.kind says which */
+    MESSAGE_UNREADABLE /* why says why */
+};
+
+struct message {
+    enum message_kind kind;
+    struct post post; /* of a post or event; valid until the reader's next call, and while the line is */
+    struct err why;   /* MESSAGE_UNREADABLE: without any of the line's text */
+
+    /* What the source itself acts on; POST_NO_NUMBER and absent where the event is another or does not say.
+     */
+    int64_t disconnect_code;    /* POST_DISCONNECT: API document, section 3.2, "Disconnect codes" */
+    int64_t limit_track;        /* POST_LIMIT: posts not delivered since the connection was opened, in all */
+    struct view warning_code;   /* POST_WARNING: "FALLING_BEHIND" ... */
+    int64_t warning_percent;    /* POST_WARNING: how full the server's queue is */
+    struct view disconnect_why; /* POST_DISCONNECT: the server's words */
+};
+
+struct message_counts { /* since the reader was made */
+    uint64_t keep_alives, posts, events, unreadable;
+    uint64_t unknown; /* of the events: of no known kind, or tweets without id, text or time */
+    uint64_t
+        raw_refused;   /* posts whose line cJSON takes and PostgreSQL's jsonb would not: kept without raw */
+    uint64_t repaired; /* lines that needed repair */
+    struct text_repairs repairs;
+};
+
+struct message_reader;
+
+/* `source` is the section's name, copied. NULL: memory is out, or what text_worker_new says. */
+struct message_reader *message_reader_new(const char *source, bool store_raw, struct err *e);
+
+/* Reads one line, without its line end (white space around it is passed over); *m is filled. received_at in
+ * ms since 1970. */
+void message_read(struct message_reader *r, struct view line, int64_t received_at, struct message *m);
+
+const struct message_counts *message_reader_counts(const struct message_reader *r);
+
+/* For what comes after reading and wants the same thread's handles and the same lifetime as *m. */
+struct text_worker *message_reader_worker(struct message_reader *r);
+struct arena *message_reader_arena(struct message_reader *r);
+
+/* NULL does nothing. */
+void message_reader_free(struct message_reader *r);
+
+#endif

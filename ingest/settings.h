@@ -1,0 +1,79 @@
+/* ingest/settings.h - the key tables of [source NAME] and [filter], and what they amount to for each source.
+ *
+ * After config_load without mistakes every source's settings are complete: its keywords, languages and flags
+ * are worked out from its own section and [filter], so that nobody else has to know which of the two said
+ * what. Everything belongs to the config.
+ */
+#ifndef ROOST_INGEST_SETTINGS_H
+#define ROOST_INGEST_SETTINGS_H
+
+#include "config/config.h"
+#include "text/keyword.h"
+
+#include <stdint.h>
+
+/* auto: the local filter does what the server cannot; yes: all of it again; no: nothing. */
+enum filter_local { FILTER_LOCAL_AUTO, FILTER_LOCAL_YES, FILTER_LOCAL_NO };
+
+struct filter_keyword {
+    struct keyword keyword;    /* keyword.line is the text as written */
+    struct config_place place; /* the line of the keyword file, or the line of the key `keywords` */
+};
+
+/* What one source wants. */
+struct filter_settings {
+    const struct filter_keyword *keywords; /* `keywords` first, then `keywords_file`, in their order */
+    size_t keyword_count;
+    const char *const *languages; /* canonical (config/language.h), none twice; none: all languages */
+    size_t language_count;
+    bool retweets, replies, quotes; /* wanted */
+    int local_filter;               /* enum filter_local */
+    bool broken;                    /* a mistake was reported in the keywords: the list is not whole */
+};
+
+/* The keys that [filter] and a source have in common, as written. */
+struct filter_keys {
+    struct config_list keywords;
+    char *keywords_file;
+    struct config_list languages;
+    bool retweets, replies, quotes;
+    int local_filter;
+};
+
+/* [filter]: config_settings(c, "filter"). */
+struct filter_section_settings {
+    struct filter_keys keys;
+    struct filter_settings filter;
+};
+
+/* What every [source NAME] has; the struct of a type begins with it. */
+struct source_settings {
+    const char *name; /* the section's */
+    const char *type; /* "x-v1" */
+    char
+        *url; /* x-v1: the stream's full address; checked: http or https, with a host, without a user in it */
+    char *bearer_token; /* NULL for x-v1 */
+    bool store_raw;
+    struct filter_keys keys;
+    struct filter_settings filter; /* its own, or what [filter] says: the one to use */
+};
+
+struct source_x_v1_settings {
+    struct source_settings common;
+    char *api_key, *api_secret, *access_token, *access_secret;
+    bool delimited;      /* ask for delimited=length */
+    bool stall_warnings; /* ask for stall_warnings=true */
+};
+
+/* `track` takes at most this many phrases (API document, section 1.3); more are a mistake. */
+enum { SOURCE_X_V1_KEYWORDS_MAXIMUM = 400 };
+
+extern const struct config_kind
+    source_kind; /* config_first(c, "source") gives each; settings begin with source_settings */
+extern const struct config_kind filter_kind;
+
+/* The address of a server: http or https, with a host; no user and no fragment in it. 0, or -1 with what
+ * would be right, without the address. */
+int source_check_url(const char *url, struct err *why);
+
+#endif

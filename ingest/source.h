@@ -1,0 +1,147 @@
+/* ingest/source.h - the life of a source on the loop: connect, stream, lose the connection, wait, connect
+ * again.
+ *
+ * What all networks have in common is here; what is particular to one is in its struct source_protocol
+ * (x_v1.c for the v1.1 API). A source hands posts and events to the caller one by one, in the order they
+ * came, and keeps exactly one that was refused; then it stops reading, so that the server waits in TCP's
+ * window, until it is resumed. Every failure is classed once, in here, and climbs one of the ladders of
+ * ingest/backoff.h. An outage is logged when it begins and when it ends, with its length; repeats are
+ * collapsed. It crosses the bridge as a `gap` event, and each minute what was received, kept, filtered and
+ * unreadable as a `count` event. Neither secrets nor texts of posts are logged.
+ *
+ * Everything happens on the loop's thread; every function may be called from inside a callback.
+ */
+#ifndef ROOST_INGEST_SOURCE_H
+#define ROOST_INGEST_SOURCE_H
+
+#include "base/err.h"
+#include "bridge/post.h"
+#include "ingest/backoff.h"
+#include "ingest/set_aside.h"
+#include "ingest/settings.h"
+
+#include <stdint.h>
+#include <uv.h>
+
+enum source_state {
+    SOURCE_IDLE,       /* opened, not started */
+    SOURCE_CONNECTING, /* a request is under way, no head of an answer yet */
+    SOURCE_STREAMING,  /* the server streams */
+    SOURCE_WAITING,    /* between two attempts */
+    SOURCE_DOWN,   /* as waiting, after a final answer of a server that streamed before: minutes to an hour */
+    SOURCE_STOPPED /* for good; `final` has said why */
+};
+
+/* A state as one word for logs and status lines: "streaming". */
+const char *source_state_name(enum source_state state);
+
+/* Milliseconds, unless said otherwise. */
+struct source_timing {
+    int64_t connect;         /* name, TCP and TLS together */
+    int64_t stall;           /* silence that ends a stream */
+    int64_t clock_skew;      /* a 401 whose Date is further away than this is blamed on the clock */
+    int64_t count_interval;  /* between `count` events */
+    unsigned final_attempts; /* final answers before a source that never streamed is given up (a number) */
+    const struct backoff_timing *backoff;
+};
+
+/* What a source counted since it was opened. received = posts + events + filtered + unreadable, once nothing
+ * waits. */
+struct source_counts {
+    uint64_t received;    /* messages, keep-alives not among them */
+    uint64_t posts;       /* taken by the caller */
+    uint64_t events;      /* taken by the caller; count and gap, which are made here, not among them */
+    uint64_t filtered;    /* posts left out by the local filter */
+    uint64_t undelivered; /* posts that the server says it left out (`limit` messages) */
+    uint64_t unreadable;  /* set aside: no JSON, over-long, a fragment at the end of a stream */
+    uint64_t keep_alives;
+    uint64_t bytes;              /* of the body, decompressed */
+    uint64_t attempts, connects; /* requests sent, and those of them that streamed */
+    int64_t last_byte_at;        /* wall time; CLOCK_NONE: none yet */
+    int64_t streaming_since;     /* wall time; CLOCK_NONE: not now */
+};
+
+struct source;
+
+struct source_events { /* NULL members are not called; `user` is handed back */
+    /* A post or an event. 0: taken. -1 with ERR_RETRY: not taken; the source keeps it, reads no further and
+     * offers it again on source_resume. -1 with ERR_REJECT: it can never be taken; it is set aside. Views in
+     * it are valid during the call. */
+    int (*post)(void *user, struct source *s, const struct post *post, struct err *e);
+    /* The source stopped for good; `why` (ERR_FATAL) has been logged. Then only source_stop is of use. */
+    void (*final)(void *user, struct source *s, const struct err *why);
+    void *user;
+};
+
+struct source_options {
+    const struct source_timing *timing; /* NULL: the network's documents' */
+    struct set_aside *set_aside;        /* for unreadable messages; shared; NULL: they are only counted */
+    const char *streamed_path; /* file with a hash of all credentials that ever streamed; NULL: not kept */
+};
+
+/* A source in state idle. Settings, events' user and what the options point to must outlive it. NULL:
+ * ERR_FATAL when there is no such type here or the settings cannot work, ERR_RETRY when memory is out. */
+struct source *source_open(uv_loop_t *loop, const struct source_settings *settings,
+                           const struct source_options *options, const struct source_events *events,
+                           struct err *e);
+
+/* Connects, soon. Only in state idle. */
+void source_start(struct source *s);
+
+/* Reads no further until source_resume (the caller has no room). */
+void source_pause(struct source *s);
+
+/* There is room again: what was refused is offered again, then reading goes on. */
+void source_resume(struct source *s);
+
+/* Offers a last `count` event, ends the connection, gives everything back, then calls done(user) (may be
+ * NULL) from the loop. s must not be used after this call. A post that was refused and messages read behind
+ * it are dropped and the log says how many. Also for a source never started. */
+void source_stop(struct source *s, void (*done)(void *user), void *user);
+
+const char *source_name(const struct source *s);
+enum source_state source_state(const struct source *s);
+struct source_counts source_count(const struct source *s);
+
+/* --- for networks: what is particular to one --- */
+
+/* One signed attempt; strings on the heap, the source frees them. */
+struct source_attempt {
+    const char *method; /* a constant */
+    char *url;
+    char *authorization; /* a whole header line; wiped before it is freed */
+    char *form;          /* NULL: no body */
+};
+
+/* What the source must know of a message beyond the post. All-zero: nothing. */
+struct source_remark {
+    bool evicted; /* the server ends this stream for another client of the account: reconnecting at once would
+                     fight it */
+    uint64_t undelivered; /* posts left out by the server since the connection was opened, in all; 0: nothing
+                             new */
+    char text[200];       /* to be logged; "": nothing */
+};
+
+struct source_protocol {
+    const char *type;                   /* as in `type = TYPE` */
+    const char *network;                /* as in posts.network */
+    const struct source_timing *timing; /* by the network's documents */
+    void *(*open)(const struct source_settings *settings, struct err *e);
+    void (*close)(void *state);
+    /* Builds and signs one attempt. ERR_FATAL: no attempt can ever work. */
+    int (*prepare)(void *state, struct source_attempt *attempt, struct err *e);
+    /* One message, without its line end, never empty. *post points to what was read, with the keywords that
+     * matched, valid until the next call and as long as the message; NULL: the local filter left it out
+     * (which filters are local depends on what this network's server can do). -1 with ERR_REJECT: unreadable.
+     */
+    int (*read)(void *state, struct view message, int64_t received_at, const struct post **post,
+                struct source_remark *remark, struct err *e);
+    /* An HTTP status that trying again does not change. */
+    bool (*is_final)(int status);
+    /* What a status means here and what to do, as the second half of a message; never NULL. */
+    const char *(*advice)(void *state, int status);
+    /* All that identifies server and credentials, for a keyed hash. */
+    void (*identify)(void *state, struct buffer *into);
+};
+
+#endif

@@ -1,0 +1,314 @@
+#include "ingest/tweet.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/number.h"
+#include "ingest/tweet_entities.h"
+#include "text/entities.h"
+#include "text/json_digits.h"
+#include "text/repair.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* One tweet on its way to a post. */
+struct reading {
+    const cJSON *tweet;    /* as delivered */
+    const cJSON *original; /* of a retweet; NULL for everything else */
+    const cJSON *body;     /* the original if it has a text, else the tweet */
+    struct view line;
+    struct text_worker *worker;
+    struct arena *arena;
+    struct post *post;
+};
+
+#define PATH(...)       ((const char *const[]){__VA_ARGS__})
+#define PATH_DEPTH(...) (sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
+#define ID(r, object, text_key, ...)                                                                         \
+    tweet_id(object, text_key, (r)->line, PATH(__VA_ARGS__), PATH_DEPTH(__VA_ARGS__))
+
+static const cJSON *object_at(const cJSON *object, const char *key)
+{
+    const cJSON *member = json_member(object, key);
+    return cJSON_IsObject(member) ? member : NULL;
+}
+
+/* A string member that says something: the API writes "" where it knows nothing. */
+static struct view some_text(const cJSON *object, const char *key)
+{
+    struct view v = json_text(object, key);
+    return v.length ? v : view_none();
+}
+
+static int64_t count_of(const cJSON *object, const char *key)
+{
+    int64_t count = json_number(object, key, POST_NO_NUMBER);
+    return count < 0 ? POST_NO_NUMBER : count;
+}
+
+static bool is_id(struct view v)
+{
+    int64_t id;
+    return v.length && v.length <= 19 && v.at[0] != '-' && number_parse(v, 0, INT64_MAX, &id) == 0;
+}
+
+struct view tweet_id(const cJSON *object, const char *text_key, struct view line, const char *const *path,
+                     size_t depth)
+{
+    struct view id = json_text(object, text_key);
+    if (is_id(id)) {
+        return id;
+    }
+    const cJSON *number = json_member(object, path[depth - 1]);
+    return cJSON_IsNumber(number) && text_json_digits(line, path, depth, &id) == 0 && is_id(id) ? id
+                                                                                                : view_none();
+}
+
+struct view tweet_language(struct view code)
+{
+    if (view_is(code, "in")) {
+        return VIEW("id");
+    }
+    return view_is(code, "iw") ? VIEW("he") : code;
+}
+
+static int month_number(struct view name)
+{
+    static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    for (int i = 0; i < 12; i++) {
+        if (memcmp(name.at, names + 3 * i, 3) == 0) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+int64_t tweet_time(struct view text)
+{
+    /* "Wed Oct 10 20:19:24 +0000 2018" is rewritten as RFC 3339, whose reader checks every figure. */
+    int64_t wall_ms;
+    char rewritten[40];
+    if (text.length != 30 || text.at[3] != ' ' || text.at[7] != ' ' || text.at[10] != ' ' ||
+        text.at[19] != ' ' || text.at[25] != ' ') {
+        return CLOCK_NONE;
+    }
+    const char *at = text.at;
+    int n = snprintf(rewritten, sizeof rewritten, "%.4s-%02d-%.2sT%.8s%.3s:%.2s", at + 26,
+                     month_number(view_from(text, 4)), at + 8, at + 11, at + 20, at + 23);
+    return clock_parse(view_make(rewritten, (size_t)n), &wall_ms) ? CLOCK_NONE : wall_ms;
+}
+
+/* From the id alone where it holds its time, so that one tweet has one time. */
+static int64_t created_at(struct view id, const cJSON *tweet)
+{
+    int64_t number = 0;
+    if (number_parse(id, 0, INT64_MAX, &number) == 0 && number > TWEET_LAST_PLAIN_ID) {
+        return (number >> 22) + TWEET_EPOCH_MS;
+    }
+    return tweet_time(json_text(tweet, "created_at"));
+}
+
+static bool has_text(const cJSON *tweet)
+{
+    return !view_absent(json_text(object_at(tweet, "extended_tweet"), "full_text")) ||
+           !view_absent(json_text(tweet, "full_text")) || !view_absent(json_text(tweet, "text"));
+}
+
+bool tweet_is_one(const cJSON *message)
+{
+    bool named = json_member(message, "id_str") || json_member(message, "id");
+    return named &&
+           (has_text(message) ||
+            (cJSON_IsObject(message) && cJSON_GetObjectItemCaseSensitive(message, "in_reply_to_status_id")));
+}
+
+/* The longest text of `body`, with its HTML escapes, and the object whose entities count in it. */
+static struct view longest_text(const cJSON *body, const cJSON **holder, const char **source)
+{
+    const cJSON *extended = object_at(body, "extended_tweet");
+    struct view text = json_text(extended, "full_text");
+    if (text.at) {
+        *holder = extended;
+        *source = "extended_tweet";
+        return text;
+    }
+    *holder = body;
+    *source = "text";
+    text = json_text(body, "full_text");
+    if (!text.at) {
+        text = json_text(body, "text");
+        *source = json_flag(body, "truncated") == 1 ? "cut" : "text";
+    }
+    return text;
+}
+
+static bool ends_with_ellipsis(struct view v)
+{
+    return v.length >= 3 && memcmp(v.at + v.length - 3, "\xE2\x80\xA6", 3) == 0;
+}
+
+static char *put(char *at, struct view v)
+{
+    memcpy(at, v.at, v.length);
+    return at + v.length;
+}
+
+/* "RT @name: " and the original's text. */
+static struct view retweet_text(struct arena *a, struct view name, struct view text)
+{
+    struct view before = VIEW("RT @"), between = VIEW(": ");
+    size_t length = before.length + name.length + between.length + text.length;
+    char *start = arena_alloc(a, length);
+    if (!start) {
+        return view_none();
+    }
+    put(put(put(put(start, before), name), between), text);
+    return view_make(start, length);
+}
+
+/* Chooses the body, then text, text_source, emoji and everything the entities name. A retweet whose original
+ * has no text or no name keeps its text as delivered. */
+static bool read_text(struct reading *r)
+{
+    struct view name = some_text(object_at(r->original, "user"), "screen_name");
+    bool whole = r->original && name.at && has_text(r->original);
+    r->body = whole ? r->original : r->tweet;
+    const cJSON *holder;
+    const char *source;
+    struct view escaped = longest_text(r->body, &holder, &source);
+    if (!escaped.at) {
+        return false;
+    }
+    if (r->original && !whole && ends_with_ellipsis(escaped)) {
+        source = "cut";
+    }
+    struct view text = text_unescape_html(escaped, r->arena);
+    if (whole && text.at) {
+        text = retweet_text(r->arena, name, text);
+    }
+    r->post->text = text;
+    r->post->text_source = view_of(source);
+    r->post->emoji = text_emoji(r->worker, text, r->arena);
+    tweet_entities(holder, escaped, r->worker, r->arena, r->post);
+    return true;
+}
+
+static void read_author(struct reading *r)
+{
+    const cJSON *user = object_at(r->tweet, "user");
+    struct post *p = r->post;
+    p->author_id = ID(r, user, "id_str", "user", "id");
+    p->author_handle = some_text(user, "screen_name");
+    p->author_name = json_text(user, "name");
+    p->author_followers = count_of(user, "followers_count");
+    p->author_following = count_of(user, "friends_count");
+    p->author_posts = count_of(user, "statuses_count");
+    p->author_verified = json_flag(user, "verified");
+    p->author_created_at = tweet_time(json_text(user, "created_at"));
+}
+
+static struct view quoted_id(const struct reading *r)
+{
+    const cJSON *quoted = object_at(r->body, "quoted_status");
+    struct view id;
+    if (r->body == r->tweet) {
+        id = ID(r, r->body, "quoted_status_id_str", "quoted_status_id");
+        return id.at ? id : ID(r, quoted, "id_str", "quoted_status", "id");
+    }
+    id = ID(r, r->body, "quoted_status_id_str", "retweeted_status", "quoted_status_id");
+    return id.at ? id : ID(r, quoted, "id_str", "retweeted_status", "quoted_status", "id");
+}
+
+static void read_relations(struct reading *r)
+{
+    struct post *p = r->post;
+    p->is_retweet = r->original != NULL;
+    if (r->original) {
+        const cJSON *author = object_at(r->original, "user");
+        p->retweet_of = ID(r, r->original, "id_str", "retweeted_status", "id");
+        p->retweet_author = ID(r, author, "id_str", "retweeted_status", "user", "id");
+    }
+    p->quote_of = quoted_id(r);
+    p->is_quote =
+        p->quote_of.at || object_at(r->body, "quoted_status") || json_flag(r->body, "is_quote_status") == 1;
+    p->reply_to = ID(r, r->tweet, "in_reply_to_status_id_str", "in_reply_to_status_id");
+    p->reply_to_author = ID(r, r->tweet, "in_reply_to_user_id_str", "in_reply_to_user_id");
+    p->is_reply = p->reply_to.at != NULL;
+}
+
+static void read_place(struct reading *r)
+{
+    const cJSON *place = object_at(r->tweet, "place");
+    r->post->place = some_text(place, "full_name");
+    r->post->country = some_text(place, "country_code");
+    const cJSON *pair = json_member(object_at(r->tweet, "coordinates"), "coordinates");
+    const cJSON *longitude =
+        cJSON_IsArray(pair) ? pair->child : NULL; /* this order: GeoJSON, RFC 7946, 3.1.1 */
+    const cJSON *latitude = longitude ? longitude->next : NULL;
+    if (latitude && cJSON_IsNumber(longitude) && cJSON_IsNumber(latitude) &&
+        fabs(longitude->valuedouble) <= 180 && fabs(latitude->valuedouble) <= 90) {
+        r->post->longitude = longitude->valuedouble;
+        r->post->latitude = latitude->valuedouble;
+    }
+}
+
+/* The text inside the anchor, or all of it where there is none ("web"). */
+static struct view app_of(const cJSON *tweet, struct arena *a)
+{
+    struct view source = some_text(tweet, "source");
+    const char *close = source.at && source.at[0] == '<' ? memrchr(source.at, '<', source.length) : NULL;
+    const char *open = close ? memchr(source.at, '>', source.length) : NULL;
+    if (open && close > open) {
+        source = view_make(open + 1, (size_t)(close - open - 1));
+    } else if (close) {
+        return view_none();
+    }
+    return source.length ? text_unescape_html(source, a) : view_none();
+}
+
+static void read_rest(struct reading *r)
+{
+    const cJSON *t = r->tweet;
+    struct post *p = r->post;
+    p->lang = tweet_language(some_text(t, "lang"));
+    p->likes = count_of(t, "favorite_count");
+    p->retweets = count_of(t, "retweet_count");
+    p->replies = count_of(t, "reply_count");
+    p->quotes = count_of(t, "quote_count");
+    p->sensitive = json_flag(t, "possibly_sensitive");
+    p->withheld_in = tweet_strings(json_member(t, "withheld_in_countries"), r->arena);
+    p->app = app_of(t, r->arena);
+}
+
+int tweet_to_post(const cJSON *tweet, struct view line, struct text_worker *worker, struct arena *a,
+                  struct post *p, struct err *e)
+{
+    struct reading r = {.tweet = tweet,
+                        .original = object_at(tweet, "retweeted_status"),
+                        .line = line,
+                        .worker = worker,
+                        .arena = a,
+                        .post = p};
+    post_init(p);
+    p->network = VIEW("x");
+    p->id = ID(&r, tweet, "id_str", "id");
+    if (!p->id.at) {
+        return err_set(e, ERR_REJECT, "tweet: no id of at most 19 digits in `id_str` or `id`");
+    }
+    p->created_at = created_at(p->id, tweet);
+    if (p->created_at == CLOCK_NONE) {
+        return err_set(e, ERR_REJECT, "tweet %.*s: its id holds no time and `created_at` is none",
+                       VIEW_PRINT(p->id));
+    }
+    if (!read_text(&r)) {
+        return err_set(e, ERR_REJECT, "tweet %.*s: no text", VIEW_PRINT(p->id));
+    }
+    read_author(&r);
+    read_relations(&r);
+    read_place(&r);
+    read_rest(&r);
+    if (arena_failed(a)) {
+        return err_set(e, ERR_RETRY, "tweet %.*s: no memory for it", VIEW_PRINT(p->id));
+    }
+    return 0;
+}

@@ -1,0 +1,174 @@
+#include "ingest/tweet_entities.h"
+
+#include "base/json.h"
+#include "base/utf8.h"
+#include "ingest/tweet.h"
+#include "text/lower.h"
+#include "text/repair.h"
+
+#include <strings.h>
+
+enum { LINKS_MOST = 100 /* each costs a walk over the text */ };
+
+/* A list in the making: at most `most` items, each value once. */
+struct list {
+    struct view *items;
+    size_t count, most;
+};
+
+static struct list list_make(struct arena *a, size_t most)
+{
+    if (most > TWEET_LIST_MOST) {
+        most = TWEET_LIST_MOST;
+    }
+    struct view *items = most ? arena_zeroed(a, most, sizeof *items) : NULL;
+    return (struct list){items, 0, items ? most : 0};
+}
+
+static void list_add(struct list *l, struct view v)
+{
+    if (!v.length || l->count == l->most) {
+        return;
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        if (view_equal(l->items[i], v)) {
+            return;
+        }
+    }
+    l->items[l->count++] = v;
+}
+
+static struct view_list list_done(struct list l)
+{
+    return (struct view_list){l.count ? l.items : NULL, l.count};
+}
+
+/* Member `key` of an object if it is an array that holds something. */
+static const cJSON *array_of(const cJSON *object, const char *key, size_t *count)
+{
+    const cJSON *array = json_member(object, key);
+    *count = 0;
+    if (!cJSON_IsArray(array)) {
+        return NULL;
+    }
+    for (const cJSON *item = array->child; item && *count < TWEET_LIST_MOST; item = item->next) {
+        (*count)++;
+    }
+    return *count ? array : NULL;
+}
+
+/* Words with a sign: the sign goes, if the payload has it at all, and capitals become small. */
+static struct view_list words_of(const cJSON *entities, const char *key, const char *member, char sign,
+                                 struct text_worker *worker, struct arena *a)
+{
+    size_t count;
+    const cJSON *array = array_of(entities, key, &count);
+    struct list l = list_make(a, count);
+    for (const cJSON *item = array ? array->child : NULL; item; item = item->next) {
+        struct view word = json_text(item, member);
+        if (word.length && word.at[0] == sign) {
+            word = view_from(word, 1);
+        }
+        list_add(&l, text_lower(worker, word, a));
+    }
+    return list_done(l);
+}
+
+static struct view_list addresses_of(const cJSON *entities, const char *key, const char *member,
+                                     const char *otherwise, struct arena *a)
+{
+    size_t count;
+    const cJSON *array = array_of(entities, key, &count);
+    struct list l = list_make(a, count);
+    for (const cJSON *item = array ? array->child : NULL; item; item = item->next) {
+        struct view address = json_text(item, member);
+        list_add(&l, address.length ? address : json_text(item, otherwise));
+    }
+    return list_done(l);
+}
+
+/* The part of the text that an entity's indices name; absent when they name none. */
+static struct view slice_of(const cJSON *entity, struct view text)
+{
+    const cJSON *indices = json_member(entity, "indices");
+    const cJSON *from = cJSON_IsArray(indices) ? indices->child : NULL;
+    const cJSON *to = from ? from->next : NULL;
+    if (!to || !cJSON_IsNumber(from) || !cJSON_IsNumber(to) || !(from->valuedouble >= 0) ||
+        !(to->valuedouble > from->valuedouble) || !(to->valuedouble <= (double)text.length)) {
+        return view_none();
+    }
+    size_t start = utf8_offset(text, (size_t)from->valuedouble);
+    struct view rest = view_from(text, start);
+    size_t length = utf8_offset(rest, (size_t)to->valuedouble - (size_t)from->valuedouble);
+    return length ? view_make(rest.at, length) : view_none();
+}
+
+static bool has_scheme(struct view link)
+{
+    return (link.length >= 7 && strncasecmp(link.at, "http://", 7) == 0) ||
+           (link.length >= 8 && strncasecmp(link.at, "https://", 8) == 0);
+}
+
+/* The link as it stands in the text. Where the indices name something else than the entity's url (a repaired
+ * text may have lost characters), the url counts if it stands in the text at all: a wrong piece of text must
+ * not be taken for a link. */
+static struct view link_of(const cJSON *entity, struct view text)
+{
+    struct view url = json_text(entity, "url");
+    if (has_scheme(url)) {
+        return view_none();
+    }
+    struct view slice = slice_of(entity, text);
+    if (view_absent(url) || view_equal(slice, url)) {
+        return slice;
+    }
+    return url.length && memmem(text.at, text.length, url.at, url.length) ? url : view_none();
+}
+
+static void add_links(struct list *l, const cJSON *array, struct view text, struct arena *a)
+{
+    size_t seen = 0;
+    for (const cJSON *item = array ? array->child : NULL; item && seen < LINKS_MOST;
+         item = item->next, seen++) {
+        struct view link = link_of(item, text);
+        if (link.length && !has_scheme(link)) {
+            list_add(l, text_unescape_html(link, a));
+        }
+    }
+}
+
+static struct view_list links_of(const cJSON *entities, struct view text, struct arena *a)
+{
+    size_t urls, media;
+    const cJSON *url_array = array_of(entities, "urls", &urls);
+    const cJSON *media_array = array_of(entities, "media", &media);
+    struct list l = list_make(a, urls + media);
+    add_links(&l, url_array, text, a);
+    add_links(&l, media_array, text, a);
+    return list_done(l);
+}
+
+void tweet_entities(const cJSON *holder, struct view text, struct text_worker *worker, struct arena *a,
+                    struct post *p)
+{
+    const cJSON *entities = json_member(holder, "entities");
+    p->hashtags = words_of(entities, "hashtags", "text", '#', worker, a);
+    p->cashtags = words_of(entities, "symbols", "text", '$', worker, a);
+    p->mentions = words_of(entities, "user_mentions", "screen_name", '@', worker, a);
+    p->urls = addresses_of(entities, "urls", "expanded_url", "url", a);
+    p->media =
+        addresses_of(json_member(holder, "extended_entities"), "media", "media_url_https", "media_url", a);
+    p->links = links_of(entities, text, a);
+}
+
+struct view_list tweet_strings(const cJSON *array, struct arena *a)
+{
+    struct list l = {NULL, 0, 0};
+    if (cJSON_IsArray(array)) {
+        l = list_make(a, TWEET_LIST_MOST);
+        for (const cJSON *item = array->child; item; item = item->next) {
+            list_add(&l, cJSON_IsString(item) ? view_of(item->valuestring) : view_none());
+        }
+    }
+    return list_done(l);
+}

@@ -1,0 +1,20 @@
+/* simulator/answers.h - what the stream host answered when it was no stream: heads and bodies as they were
+ * seen.
+ *
+ * Known bodies (issue threads of client libraries, 2012 to 2023) are given byte for byte; those of 413, 416
+ * and 503 are not known and have the HTML form of the others.
+ */
+#ifndef ROOST_SIMULATOR_ANSWERS_H
+#define ROOST_SIMULATOR_ANSWERS_H
+
+#include "base/buffer.h"
+#include "base/view.h"
+
+/* Appends a whole answer, to be closed afterwards. `text` is the body as text/plain; NULL: the host's HTML
+ * page for the status and path. */
+void answers_add(struct buffer *into, int status, const char *text, struct view path);
+
+/* Appends the head of a stream. coding: the Content-Encoding, or NULL. */
+void answers_add_stream_head(struct buffer *into, bool chunked, const char *coding);
+
+#endif

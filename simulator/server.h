@@ -1,0 +1,111 @@
+/* simulator/server.h - what the files of the server share; nobody outside includes it.
+ *
+ * simulator.c: options, the listening socket, the event loop and its clock. connection.c: a connection from
+ * accept to close, the request, answers that are no stream. stream.c: the body of a stream, the pace, slow
+ * readers.
+ */
+#ifndef ROOST_SIMULATOR_SERVER_H
+#define ROOST_SIMULATOR_SERVER_H
+
+#include "base/log.h"
+#include "simulator/feed.h"
+#include "simulator/http_request.h"
+#include "simulator/simulator.h"
+#include "simulator/wire.h"
+
+#include <stdatomic.h>
+
+enum connection_state {
+    CONNECTION_READING,   /* the request is not complete */
+    CONNECTION_STREAMING, /* messages go out as they come */
+    CONNECTION_DRAINING,  /* nothing is added any more; what is ready is sent */
+    CONNECTION_LINGERING, /* all is sent and our side is shut; the client's close is awaited */
+    CONNECTION_CLOSED     /* to be freed at the end of this turn of the loop */
+};
+
+struct account {
+    char *name; /* for the log: the API key and its number, never a secret */
+    struct feed feed;
+    struct connection *streaming; /* the newest stream of this account, or NULL */
+    int64_t *attempts;            /* times of the last max_connects attempts, a ring; NULL: not counted */
+    size_t attempt_next;
+};
+
+struct stream {
+    struct account *account;
+    struct selection *filter; /* NULL: everything matches */
+    uint8_t *verdicts;        /* per message of the list: 0 not asked yet, 1 no, 2 yes */
+    bool delimited, stall_warnings;
+    uint64_t start;     /* position at which it began */
+    uint64_t unmatched; /* messages passed in a row without a match */
+    int64_t last_data_ms;
+    unsigned warned; /* the percentage last warned about; 0: none */
+    int64_t second;  /* for limit_rate: the second it counts in, and what it has sent in it */
+    uint64_t in_second, undelivered, undelivered_told;
+    int64_t limit_told_ms;
+    uint64_t counted_messages, counted_bytes; /* already in the simulator's counts */
+    uint64_t added;                           /* messages put on the wire */
+    bool cut;                                 /* half of a message is on the wire: closed when that is sent */
+    const char *ended;                        /* why, for the log; NULL: not yet */
+};
+
+struct connection {
+    struct simulator *sim;
+    struct connection *next, *previous;
+    enum connection_state state;
+    int fd;
+    uint32_t events;     /* what epoll watches for */
+    int64_t deadline_ms; /* steady; INT64_MAX: none */
+    char peer[64];
+    struct buffer in;
+    struct http_request request;
+    bool continued;    /* 100 Continue was sent */
+    struct wire *wire; /* the answer */
+    struct stream *stream;
+};
+
+struct simulator {
+    struct simulator_options options;
+    struct oauth_account *accounts_given; /* what options.accounts points to: a copy of the caller's */
+    struct playlist *list;
+    struct oauth_check *check;
+    struct account *accounts[SIMULATOR_ACCOUNTS_MAX];
+    size_t account_count;
+    struct feed live;      /* of a stream with a rate */
+    int64_t live_start_us; /* steady; 0: not begun */
+    uint64_t last_id;
+    struct buffer scratch;
+    int listen_fd, epoll_fd, stop_fd;
+    int port;
+    char address[80];
+    struct connection *connections;
+    size_t connection_count;
+    int64_t now_ms; /* steady, of this turn of the loop */
+    bool stopping, played_out;
+    uint64_t answers_given; /* of answer_status */
+    atomic_uint_least64_t requests, refused, messages, bytes, slow;
+};
+
+static const struct log_context SIMULATOR_LOG = {"simulate", NULL};
+
+/* connection.c */
+void connection_accept(struct simulator *s, int fd, const char *peer); /* takes fd over */
+void connection_event(struct connection *c, uint32_t events);
+void connection_watch(struct connection *c, uint32_t events);
+void connection_drain(struct connection *c,
+                      int64_t milliseconds); /* the wire is complete: send it, then close */
+void connection_sent(struct connection *c);  /* in DRAINING: go on if all is sent */
+void connection_close(struct connection *c);
+void connection_free(struct connection *c);
+
+/* stream.c */
+int stream_begin(struct connection *c, struct account *account, struct selection *filter, bool delimited,
+                 bool stall_warnings);  /* the wire holds the head; takes filter over, also when it fails */
+void stream_pull(struct connection *c); /* without a rate: fill and send while the socket takes it */
+void stream_live(struct simulator *s);  /* with a rate: all that is due now, to all */
+int64_t stream_live_next_ms(struct simulator *s); /* until the next message is due; INT64_MAX: none */
+void stream_keep_alive(struct connection *c);     /* if it is time */
+void stream_end(struct connection *c, int disconnect_code, const char *why); /* code 0: no message */
+void stream_forget(struct connection *c); /* the connection closes: its place in the feed, the log line */
+
+#endif

@@ -1,0 +1,383 @@
+#include "base/clock.h"
+#include "simulator/server.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum {
+    BLOCK = 256 << 10, /* bytes made before they are sent: one system call per block, not per message */
+    TURN_BLOCKS = 4,   /* per turn of the loop, so that one fast client does not keep the others waiting */
+    TURN_POSITIONS = 50000, /* looked at per turn when few match */
+    DRAIN_MS = 5000,        /* for a client to take the end of its stream */
+    WARNING_STEP = 10       /* percent between two warnings of one rise */
+};
+
+int stream_begin(struct connection *c, struct account *account, struct selection *filter, bool delimited,
+                 bool stall_warnings)
+{
+    struct stream *stream = calloc(1, sizeof *stream);
+    uint8_t *verdicts = calloc(playlist_count(c->sim->list), 1);
+    if (!stream || !verdicts) {
+        free(stream);
+        free(verdicts);
+        selection_free(filter);
+        return -1;
+    }
+    if (c->sim->options.no_filter) {
+        selection_free(filter);
+        filter = NULL;
+    }
+    *stream = (struct stream){.account = account,
+                              .filter = filter,
+                              .verdicts = verdicts,
+                              .delimited = delimited,
+                              .stall_warnings = stall_warnings,
+                              .start = account->feed.position,
+                              .last_data_ms = c->sim->now_ms};
+    c->stream = stream;
+    c->state = CONNECTION_STREAMING;
+    c->deadline_ms = INT64_MAX;
+    account->streaming = c;
+    if (c->sim->options.rate > 0) {
+        /* Little in the kernel: who reads slowly shall be noticed by the queue here. */
+        int bytes = 128 << 10;
+        setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+        if (!c->sim->live_start_us) {
+            c->sim->live_start_us = clock_steady_us();
+        }
+    }
+    return 0;
+}
+
+static struct view length_line(const struct stream *stream, size_t length, char text[32])
+{
+    if (!stream->delimited) {
+        return view_make(text, 0);
+    }
+    return view_make(text, (size_t)snprintf(text, 32, "%zu\r\n", length + 2));
+}
+
+static void add_message(struct connection *c, struct view message, uint64_t position)
+{
+    char text[32];
+    wire_add_message(c->wire, length_line(c->stream, message.length, text), message, position);
+    c->stream->added++;
+    c->stream->last_data_ms = c->sim->now_ms;
+}
+
+static void add_notice(struct connection *c, const char *json)
+{
+    char line[600], text[32];
+    struct view length = length_line(c->stream, strlen(json), text);
+    int n = snprintf(line, sizeof line, "%.*s%s\r\n", VIEW_PRINT(length), json);
+    wire_add_notice(c->wire, view_make(line, (size_t)n));
+    c->stream->last_data_ms = c->sim->now_ms;
+}
+
+static bool matches(struct stream *stream, const struct playlist_message *m, size_t index)
+{
+    if (!m->tweet || !stream->filter) {
+        return true;
+    }
+    uint8_t *verdict = &stream->verdicts[index];
+    if (!*verdict) {
+        *verdict = selection_match(stream->filter, &m->facts) ? 2 : 1;
+    }
+    return *verdict == 2;
+}
+
+/* True when the stream breaks off here: half of the message goes out, and the connection closes behind it
+ * without the last chunk, as when a server or the network in between fails. */
+static bool cut_here(struct connection *c, struct view message)
+{
+    uint64_t after = c->sim->options.cut_after;
+    if (!after || c->stream->added < after) {
+        return false;
+    }
+    wire_add_notice(c->wire, view_make(message.at, message.length / 2));
+    c->stream->cut = true;
+    return true;
+}
+
+/* Adds to the simulator's counts what this stream has sent since the last time. */
+static void count_sent(struct connection *c)
+{
+    struct stream *stream = c->stream;
+    uint64_t messages = wire_messages_sent(c->wire), bytes = wire_bytes_sent(c->wire);
+    atomic_fetch_add_explicit(&c->sim->messages, messages - stream->counted_messages, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->sim->bytes, bytes - stream->counted_bytes, memory_order_relaxed);
+    stream->counted_messages = messages;
+    stream->counted_bytes = bytes;
+}
+
+static int send_ready(struct connection *c)
+{
+    wire_flush(c->wire);
+    if (wire_failed(c->wire) || wire_send(c->wire, c->fd) < 0) {
+        connection_close(c);
+        return -1;
+    }
+    count_sent(c);
+    if (c->stream->cut && wire_waiting(c->wire) == 0) {
+        c->stream->ended = "cut off in the middle of a message";
+        connection_close(c);
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- without a rate ---- */
+
+enum filled { FILLED_BLOCK, FILLED_SOME, FILLED_ALL };
+
+static enum filled fill(struct connection *c)
+{
+    struct simulator *s = c->sim;
+    struct stream *stream = c->stream;
+    struct feed *feed = &stream->account->feed;
+    int64_t wall = s->options.fresh_ids ? clock_wall_ms() : 0;
+    for (size_t looked = 0; wire_unflushed(c->wire) + wire_waiting(c->wire) < BLOCK; looked++) {
+        if (stream->cut || feed_at_end(feed) || stream->unmatched >= playlist_count(s->list)) {
+            return FILLED_ALL;
+        }
+        if (looked == TURN_POSITIONS) {
+            return FILLED_SOME;
+        }
+        size_t index;
+        const struct playlist_message *m = feed_next(feed, &index);
+        bool wanted = matches(stream, m, index);
+        struct view bytes = feed_render(feed, index, wall, &s->last_id, &s->scratch, wanted);
+        if (wanted && cut_here(c, bytes)) {
+            return FILLED_ALL;
+        }
+        feed->position++;
+        stream->unmatched++;
+        if (wanted) {
+            add_message(c, bytes, feed->position);
+            stream->unmatched = 0;
+        }
+    }
+    return FILLED_BLOCK;
+}
+
+void stream_pull(struct connection *c)
+{
+    enum filled filled = FILLED_BLOCK;
+    for (size_t block = 0; block < TURN_BLOCKS && filled == FILLED_BLOCK; block++) {
+        if (wire_waiting(c->wire) == 0) {
+            filled = fill(c);
+        }
+        if (send_ready(c) < 0) {
+            return;
+        }
+        if (wire_waiting(c->wire)) {
+            break;
+        }
+    }
+    bool over = feed_at_end(&c->stream->account->feed);
+    if (over && c->sim->options.at_end != SIMULATOR_HOLD) {
+        c->sim->played_out = true;
+        stream_end(c, 0, "everything is played");
+        return;
+    }
+    bool more = wire_waiting(c->wire) || filled != FILLED_ALL;
+    connection_watch(c, EPOLLIN | EPOLLRDHUP | (more ? EPOLLOUT : 0u));
+}
+
+/* ---- with a rate ---- */
+
+/* True when the message may go out under limit_rate; else it is counted. */
+static bool within_limit(struct connection *c)
+{
+    struct stream *stream = c->stream;
+    if (c->sim->options.limit_rate <= 0) {
+        return true;
+    }
+    int64_t second = c->sim->now_ms / 1000;
+    if (second != stream->second) {
+        stream->second = second;
+        stream->in_second = 0;
+    }
+    if ((double)stream->in_second < c->sim->options.limit_rate) {
+        stream->in_second++;
+        return true;
+    }
+    stream->undelivered++;
+    return false;
+}
+
+/* The total since the connection was opened, at most once a second. */
+static void tell_limit(struct connection *c)
+{
+    struct stream *stream = c->stream;
+    if (stream->undelivered == stream->undelivered_told || c->sim->now_ms - stream->limit_told_ms < 1000) {
+        return;
+    }
+    char json[120];
+    snprintf(json, sizeof json, "{\"limit\":{\"track\":%llu,\"timestamp_ms\":\"%lld\"}}",
+             (unsigned long long)stream->undelivered, (long long)clock_wall_ms());
+    add_notice(c, json);
+    stream->undelivered_told = stream->undelivered;
+    stream->limit_told_ms = c->sim->now_ms;
+}
+
+/* Warns at 60 % and each further 10 %; again only after the queue was below 60 %. */
+static void tell_stall(struct connection *c, size_t waiting)
+{
+    struct stream *stream = c->stream;
+    unsigned percent = (unsigned)(waiting * 100 / c->sim->options.queue);
+    if (percent < 60) {
+        stream->warned = 0;
+        return;
+    }
+    unsigned step = percent - percent % WARNING_STEP;
+    if (step <= stream->warned || !stream->stall_warnings) {
+        return;
+    }
+    stream->warned = step;
+    char json[320];
+    snprintf(json, sizeof json,
+             "{\"warning\":{\"code\":\"FALLING_BEHIND\",\"message\":\"Your connection is falling behind and "
+             "messages are "
+             "being queued for delivery to you. Your queue is now over %u%% full. You will be disconnected "
+             "when the "
+             "queue is full.\",\"percent_full\":%u}}",
+             step, percent);
+    add_notice(c, json);
+}
+
+/* One message of the live stream to one connection. */
+static void deliver(struct connection *c, struct view bytes)
+{
+    size_t waiting = wire_waiting(c->wire) + wire_unflushed(c->wire);
+    if (c->stream->cut || !within_limit(c) || cut_here(c, bytes)) {
+        return;
+    }
+    if (waiting + bytes.length > c->sim->options.queue) {
+        atomic_fetch_add_explicit(&c->sim->slow, 1, memory_order_relaxed);
+        stream_end(c, 4, "it read too slowly");
+        return;
+    }
+    tell_stall(c, waiting);
+    add_message(c, bytes, c->sim->live.position);
+}
+
+static uint64_t live_due(const struct simulator *s)
+{
+    if (!s->live_start_us) {
+        return 0;
+    }
+    double elapsed = (double)(clock_steady_us() - s->live_start_us) / 1e6;
+    return 1 + (uint64_t)(elapsed * s->options.rate);
+}
+
+static void broadcast(struct simulator *s, int64_t wall)
+{
+    size_t index;
+    const struct playlist_message *m = feed_next(&s->live, &index);
+    bool wanted = false;
+    for (struct connection *c = s->connections; c; c = c->next) {
+        wanted = wanted || (c->state == CONNECTION_STREAMING && matches(c->stream, m, index));
+    }
+    struct view bytes = feed_render(&s->live, index, wall, &s->last_id, &s->scratch, wanted);
+    s->live.position++;
+    for (struct connection *c = s->connections; wanted && c; c = c->next) {
+        if (c->state == CONNECTION_STREAMING && matches(c->stream, m, index)) {
+            deliver(c, bytes);
+        }
+    }
+}
+
+void stream_live(struct simulator *s)
+{
+    uint64_t due = live_due(s);
+    int64_t wall = clock_wall_ms();
+    while (s->live.position < due && !feed_at_end(&s->live)) {
+        broadcast(s, wall);
+    }
+    bool over = s->live_start_us && feed_at_end(&s->live) && s->options.at_end != SIMULATOR_HOLD;
+    s->played_out = s->played_out || over;
+    for (struct connection *c = s->connections; c; c = c->next) {
+        if (c->state != CONNECTION_STREAMING) {
+            continue;
+        }
+        tell_limit(c);
+        if (send_ready(c) < 0) {
+            continue;
+        }
+        if (over) {
+            stream_end(c, 0, "everything is played");
+        } else {
+            connection_watch(c, EPOLLIN | EPOLLRDHUP | (wire_waiting(c->wire) ? EPOLLOUT : 0u));
+        }
+    }
+}
+
+int64_t stream_live_next_ms(struct simulator *s)
+{
+    if (!s->live_start_us || feed_at_end(&s->live)) {
+        return INT64_MAX;
+    }
+    double due_us = (double)s->live.position / s->options.rate * 1e6;
+    double left_ms = ceil(((double)s->live_start_us + due_us - (double)clock_steady_us()) / 1000);
+    return left_ms < 0 ? 0 : (int64_t)left_ms;
+}
+
+/* ---- both ---- */
+
+void stream_keep_alive(struct connection *c)
+{
+    struct stream *stream = c->stream;
+    /* While data waits to be read, an empty line behind it tells nobody anything. */
+    if (c->sim->now_ms - stream->last_data_ms < c->sim->options.keep_alive_ms || wire_waiting(c->wire)) {
+        return;
+    }
+    wire_add_notice(c->wire, VIEW("\r\n"));
+    stream->last_data_ms = c->sim->now_ms;
+    send_ready(c);
+}
+
+static const char *reason_of(int code)
+{
+    return code == 4 ? "stall: the client read too slowly"
+                     : "admin logout: the same credentials connected again";
+}
+
+void stream_end(struct connection *c, int disconnect_code, const char *why)
+{
+    if (disconnect_code) {
+        char json[160];
+        snprintf(json, sizeof json, "{\"disconnect\":{\"code\":%d,\"stream_name\":\"\",\"reason\":\"%s\"}}",
+                 disconnect_code, reason_of(disconnect_code));
+        add_notice(c, json);
+    }
+    c->stream->ended = why;
+    wire_end(c->wire);
+    connection_drain(c, DRAIN_MS);
+}
+
+void stream_forget(struct connection *c)
+{
+    struct stream *stream = c->stream;
+    struct account *account = stream->account;
+    count_sent(c);
+    if (account->streaming == c) {
+        account->streaming = NULL;
+        /* The next connection goes on behind what the kernel took; a stream that moved on already is left
+         * alone. */
+        if (c->sim->options.rate <= 0 && wire_waiting(c->wire)) {
+            account->feed.position = wire_position(c->wire, stream->start);
+        }
+    }
+    log_info(&SIMULATOR_LOG, "%s account %s: stream over: %s; %llu messages, %llu bytes", c->peer,
+             account->name, stream->ended ? stream->ended : "the client closed it",
+             (unsigned long long)stream->counted_messages, (unsigned long long)stream->counted_bytes);
+    selection_free(stream->filter);
+    free(stream->verdicts);
+    free(stream);
+    c->stream = NULL;
+}

@@ -1,0 +1,290 @@
+#include "sinks/postgres.h"
+
+#include "base/log.h"
+#include "base/number.h"
+#include "sinks/migrate.h"
+#include "sinks/postgres_batch.h"
+#include "sinks/postgres_partitions.h"
+#include "sinks/postgres_schema.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { PLACES_MOST = 256, REFUSED_SAY_MS = 60 * 1000 };
+
+/* Where a consumer stands in a spool, as far as this sink knows without asking. */
+struct place {
+    char *consumer, *spool;
+    uint64_t sequence;
+};
+
+struct sink {
+    struct log_context log;
+    struct postgres_link *link;
+    struct postgres_copy copy;
+    struct postgres_partitions partitions;
+    bool collides; /* the next load begins with the staging table */
+    struct place places[PLACES_MOST];
+    size_t place_count;
+    struct log_repeat repeat;
+    uint64_t refused; /* rows not yet told about on the log */
+};
+
+/* --- configuration --- */
+
+static int check_conninfo(const char *value, struct err *why)
+{
+    return postgres_link_check(value, NULL, why);
+}
+
+static const struct config_key keys[] = {
+    {.name = "conninfo",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct postgres_settings, conninfo),
+     .required = true,
+     .hidden = true, /* gives it the twin conninfo_file, too */
+     .restart = true,
+     .check = check_conninfo,
+     .help = "Which database, as libpq takes it: dbname=roost, host=... user=..., or postgresql://..."},
+};
+
+/* With a password in it the conninfo is a secret, which a configuration that everybody can read must not
+ * hold. */
+static void check_section(struct config *c, const struct config_section *section, void *settings)
+{
+    const struct postgres_settings *s = settings;
+    bool secret;
+    if (s->conninfo && postgres_link_check(s->conninfo, &secret, NULL) == 0 && secret) {
+        config_secret(c, section, "conninfo");
+    }
+}
+
+const struct config_type_table postgres_config = {
+    .name = "postgres",
+    .keys = keys,
+    .key_count = sizeof keys / sizeof keys[0],
+    .settings_size = sizeof(struct postgres_settings),
+    .check = check_section,
+};
+
+int postgres_migrate(const void *settings, const char *name, struct err *e)
+{
+    const struct postgres_settings *s = settings;
+    struct log_context log = {"migrate", name};
+    return migrate_run(s->conninfo, &log, e);
+}
+
+/* --- the sink --- */
+
+static void forget_places(struct sink *s)
+{
+    for (size_t i = 0; i < s->place_count; i++) {
+        free(s->places[i].consumer);
+        free(s->places[i].spool);
+    }
+    s->place_count = 0;
+}
+
+static void postgres_close(struct sink *s)
+{
+    if (!s) {
+        return;
+    }
+    forget_places(s);
+    postgres_link_free(s->link);
+    buffer_free(&s->copy.rows);
+    free(s);
+}
+
+static struct sink *postgres_open(const void *settings, const char *name, struct err *e)
+{
+    const struct postgres_settings *given = settings;
+    struct sink *s = calloc(1, sizeof *s);
+    if (!s) {
+        err_set(e, ERR_FATAL, "[sink %s]: memory is out", name);
+        return NULL;
+    }
+    s->log = (struct log_context){"sink", name};
+    s->copy.rows = BUFFER(POSTGRES_COPY_MOST);
+    s->link = postgres_link_new(given->conninfo, e);
+    if (!s->link) {
+        err_wrap(e, "[sink %s] conninfo", name);
+        postgres_close(s);
+        return NULL;
+    }
+    s->copy.link = s->link;
+    return s;
+}
+
+static int ready(struct sink *s, struct err *e)
+{
+    bool fresh;
+    if (postgres_link_connect(s->link, &fresh, e)) {
+        return -1;
+    }
+    if (fresh) {
+        s->partitions.next_ms = 0;
+        if (postgres_schema_check(s->link, e)) {
+            postgres_link_drop(s->link);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Only what this connection began is undone; whatever is still unclear after that goes with the connection.
+ */
+static void undo(struct sink *s)
+{
+    struct err ignored;
+    forget_places(s);
+    if (postgres_link_is_open(s->link) && postgres_link_run(s->link, "ROLLBACK", &ignored)) {
+        postgres_link_drop(s->link);
+    }
+}
+
+static struct place *find_place(struct sink *s, const char *consumer, struct view spool)
+{
+    for (size_t i = 0; i < s->place_count; i++) {
+        if (strcmp(s->places[i].consumer, consumer) == 0 && view_is(spool, s->places[i].spool)) {
+            return &s->places[i];
+        }
+    }
+    return NULL;
+}
+
+/* Not remembering costs one question more, so no memory is no error. */
+static void remember(struct sink *s, const char *consumer, struct view spool, uint64_t sequence)
+{
+    struct place *known = find_place(s, consumer, spool);
+    if (known) {
+        known->sequence = sequence;
+        return;
+    }
+    if (s->place_count == PLACES_MOST) {
+        forget_places(s);
+    }
+    struct place place = {view_copy(view_of(consumer)), view_copy(spool), sequence};
+    if (place.consumer && place.spool) {
+        s->places[s->place_count++] = place;
+    } else {
+        free(place.consumer);
+        free(place.spool);
+    }
+}
+
+static int ask_position(struct sink *s, const char *consumer, struct view spool, uint64_t *sequence,
+                        struct err *e)
+{
+    PGresult *result;
+    char *name = view_copy(spool);
+    if (!name) {
+        return err_set(e, ERR_RETRY, "memory is out");
+    }
+    const char *values[] = {consumer, name};
+    int rc =
+        postgres_link_ask(s->link, "SELECT sequence FROM roost.progress WHERE consumer = $1 AND spool = $2",
+                          2, values, &result, e);
+    free(name);
+    if (rc) {
+        return -1;
+    }
+    *sequence = 0;
+    if (PQntuples(result) > 0 && number_parse_unsigned(view_of(PQgetvalue(result, 0, 0)), sequence)) {
+        rc = err_set(e, ERR_FATAL, "roost.progress of consumer \"%s\" holds a sequence below 0", consumer);
+    }
+    PQclear(result);
+    if (rc == 0) {
+        remember(s, consumer, spool, *sequence);
+    }
+    return rc;
+}
+
+static int postgres_position(struct sink *s, const char *consumer, struct view spool, uint64_t *sequence,
+                             struct err *e)
+{
+    if (ready(s, e) || ask_position(s, consumer, spool, sequence, e)) {
+        undo(s);
+        return -1;
+    }
+    return 0;
+}
+
+static void tell_refused(struct sink *s, const struct postgres_refused *refused)
+{
+    uint64_t held;
+    s->refused += refused->count;
+    if (log_every(&s->repeat, REFUSED_SAY_MS, &held)) {
+        log_warning(&s->log,
+                    "%" PRIu64 " rows were refused by the database and are in roost.rejects; the latest: %s",
+                    s->refused, refused->first);
+        s->refused = 0;
+    }
+}
+
+static int find_positions(struct sink *s, const struct load *load, uint64_t *positions, struct err *e)
+{
+    for (size_t i = 0; i < load->part_count; i++) {
+        const struct place *place = find_place(s, load->consumer, load->parts[i].spool);
+        if (place) {
+            positions[i] = place->sequence;
+        } else if (ask_position(s, load->consumer, load->parts[i].spool, &positions[i], e)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int write_load(struct sink *s, const struct load *load, struct err *e)
+{
+    struct postgres_refused refused = {0};
+    uint64_t *positions = calloc(load->part_count, sizeof *positions);
+    if (!positions) {
+        return err_set(e, ERR_RETRY, "memory is out");
+    }
+    int rc = find_positions(s, load, positions, e);
+    if (rc == 0) {
+        rc = postgres_batch_write(&s->copy, load, positions, &s->collides, &refused, e);
+    }
+    for (size_t i = 0; i < load->part_count && rc == 0; i++) {
+        if (load->parts[i].last_sequence > positions[i]) {
+            remember(s, load->consumer, load->parts[i].spool, load->parts[i].last_sequence);
+        }
+    }
+    if (rc == 0 && refused.count > 0) {
+        tell_refused(s, &refused);
+    }
+    free(positions);
+    return rc;
+}
+
+static int postgres_write(struct sink *s, const struct load *load, struct err *e)
+{
+    if (ready(s, e)) {
+        goto fail;
+    }
+    postgres_partitions_keep(&s->partitions, s->link, &s->log);
+    /* It may have lost the connection while making partitions. */
+    if (ready(s, e) || write_load(s, load, e)) {
+        goto fail;
+    }
+    return 0;
+
+fail:
+    undo(s);
+    return -1;
+}
+
+static void postgres_stop(struct sink *s)
+{
+    postgres_link_stop(s->link);
+}
+
+const struct sink_type sink_postgres = {
+    .config = &postgres_config,
+    .open = postgres_open,
+    .position = postgres_position,
+    .write = postgres_write,
+    .stop = postgres_stop,
+    .close = postgres_close,
+};
