@@ -1,7 +1,8 @@
-/* bench/etl_without_sink.c - the ETL job with a sink that keeps nothing: what split, lowercase, clean and enrich cost.
+/* bench/etl_without_sink.c - the ETL job with a sink that keeps nothing: what split, lowercase, clean and
+ * enrich cost.
  *
- * Usage: etl_without_sink ADDRESS TOKEN-FILE N [WORKERS]. Reads the bridge's spool from its beginning and ends with 0
- * when N frames have been through a batch. */
+ * Usage: etl_without_sink ADDRESS TOKEN-FILE N [WORKERS]. Reads the bridge's spool from its beginning and
+ * ends with 0 when N frames have been through a batch. */
 #include "base/number.h"
 #include "etl/job.h"
 
@@ -21,7 +22,8 @@ static struct sink *null_open(const void *settings, const char *name, struct err
     return calloc(1, sizeof(struct sink));
 }
 
-static int null_position(struct sink *s, const char *consumer, struct view spool, uint64_t *sequence, struct err *e)
+static int null_position(struct sink *s, const char *consumer, struct view spool, uint64_t *sequence,
+                         struct err *e)
 {
     (void)consumer;
     (void)spool;

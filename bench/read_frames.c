@@ -1,7 +1,7 @@
 /* bench/read_frames.c - a numbered client that reads N frames as fast as they come and keeps nothing.
  *
- * Usage: read_frames ADDRESS TOKEN-FILE N. Ends with 0 when N frames were read and acknowledged: so the benchmark knows
- * when `roost listen` has taken, synced and handed out everything. */
+ * Usage: read_frames ADDRESS TOKEN-FILE N. Ends with 0 when N frames were read and acknowledged: so the
+ * benchmark knows when `roost listen` has taken, synced and handed out everything. */
 #include "base/file.h"
 #include "base/number.h"
 #include "bridge/client.h"
@@ -42,7 +42,8 @@ int main(int argc, char **argv)
     struct buffer token = BUFFER(4096);
     struct bridge_client *client = NULL;
     int result = -1;
-    if (argc != 4 || number_parse(view_of(argv[3]), 1, INT64_MAX, &wanted) || file_read(argv[2], &token, &e)) {
+    if (argc != 4 || number_parse(view_of(argv[3]), 1, INT64_MAX, &wanted) ||
+        file_read(argv[2], &token, &e)) {
         goto out;
     }
     struct view trimmed = view_trim(buffer_view(&token));

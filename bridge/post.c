@@ -139,12 +139,15 @@ static void write_text(struct buffer *b, const char *name, struct view v)
 
 static void write_list(struct buffer *b, const char *name, struct view_list list)
 {
-    if (!list.items || !list.count) {
+    if (!list.items) {
         return;
     }
     write_key(b, name);
+    buffer_add_byte(b, '[');
     for (size_t i = 0; i < list.count; i++) {
-        buffer_add_byte(b, i ? ',' : '[');
+        if (i) {
+            buffer_add_byte(b, ',');
+        }
         json_add_string(b, list.items[i].at ? list.items[i] : VIEW(""));
     }
     buffer_add_byte(b, ']');
@@ -263,11 +266,7 @@ static bool read_list(const cJSON *item, struct arena *a, struct view_list *into
     for (const cJSON *element = item->child; element; element = element->next) {
         count++;
     }
-    if (!count) {
-        *into = (struct view_list){NULL, 0};
-        return true;
-    }
-    struct view *items = arena_zeroed(a, count, sizeof *items);
+    struct view *items = arena_zeroed(a, count ? count : 1, sizeof *items);
     count = 0;
     for (const cJSON *element = item->child; items && element; element = element->next) {
         if (!read_text(element, a, &items[count++])) {

@@ -99,7 +99,7 @@ extern const size_t post_field_count;
 void post_init(struct post *p);
 
 /* Appends the post or event as one line of JSON without a line end: {"v":1,"kind":"post","network":...};
- * absent fields and empty lists are left out. `raw` and `body` must be valid JSON texts; line breaks in them
+ * absent fields and absent lists are left out. `raw` and `body` must be valid JSON texts; line breaks in them
  * become spaces. Fails only by the buffer's latch. */
 void post_write(struct buffer *b, const struct post *p);
 

@@ -1,6 +1,7 @@
 /* config/secrets.c - secrets in files of their own, and the refusal of secrets that the world can read.
  *
- * No message here holds a byte of a secret. A secret's file is opened once; its mode is what stat(2) said just before.
+ * No message here holds a byte of a secret. A secret's file is opened once; its mode is what stat(2) said
+ * just before.
  */
 #include "base/file.h"
 #include "base/utf8.h"

@@ -59,6 +59,9 @@ int step_split(struct task *task, struct record in, void *user)
 
 static void lower_list(const struct text_worker *w, struct view_list *list, struct arena *a)
 {
+    if (!list->count) {
+        return;
+    }
     struct view *items = arena_zeroed(a, list->count, sizeof *items);
     for (size_t i = 0; items && i < list->count; i++) {
         items[i] = text_lower(w, list->items[i], a);
@@ -98,9 +101,11 @@ int step_clean(struct task *task, struct record in, struct record *out, void *us
 
 /* ---- enrich ---- */
 
-static bool nothing_named(const struct post *post)
+/* True for networks whose posts carry no entities; lists that are there and empty were stated by the network.
+ */
+static bool without_entities(const struct post *post)
 {
-    return !post->hashtags.count && !post->cashtags.count && !post->mentions.count && !post->urls.count;
+    return !post->hashtags.items && !post->cashtags.items && !post->mentions.items && !post->urls.items;
 }
 
 static struct view_list lowered_names(const struct text_worker *w, const struct text_entities *found,
@@ -133,7 +138,7 @@ int step_enrich(struct task *task, struct record in, struct record *out, void *u
         struct arena *a = task_arena(task);
         int64_t words = text_word_count(w, post->clean_text);
         post->word_count = words < 0 ? POST_NO_NUMBER : words;
-        if (nothing_named(post)) {
+        if (without_entities(post)) {
             take_entities_of_text(w, post, a);
         }
         if (!post->emoji.count) {

@@ -24,7 +24,8 @@ struct ingest_lines {
     char head[HEAD_SIZE];
     size_t head_length;
     size_t left;
-    uint64_t length; /* SKIPPING: bytes thrown away so far */
+    bool plain, counted; /* what the stream's first message showed; neither: nothing came yet */
+    uint64_t length;     /* SKIPPING: bytes thrown away so far */
 };
 
 struct ingest_lines *ingest_lines_new(size_t limit)
@@ -90,10 +91,16 @@ static enum ingest_lines_kind give_message(struct view message, struct ingest_li
     return message.length ? LINES_MESSAGE : LINES_KEEP_ALIVE;
 }
 
+static void begin_message(struct ingest_lines *l)
+{
+    l->state = IN_MESSAGE;
+    l->plain = !l->counted;
+}
+
 /* What stood in `head` was no length: it is the beginning of a message. */
 static void head_to_message(struct ingest_lines *l)
 {
-    l->state = IN_MESSAGE;
+    begin_message(l);
     l->after_cr = l->head_length && l->head[l->head_length - 1] == '\r';
     hold(l, view_make(l->head, l->head_length));
     l->head_length = 0;
@@ -110,13 +117,15 @@ static enum ingest_lines_kind read_start(struct ingest_lines *l, struct view *in
         return LINES_KEEP_ALIVE;
     }
     if (l->after_cr) {
-        l->state = IN_MESSAGE;
+        begin_message(l);
         hold(l, VIEW("\r"));
     } else if (c == '\r') {
         take_byte(input);
         l->after_cr = true;
+    } else if (c >= '0' && c <= '9' && !l->plain) {
+        l->state = IN_LENGTH;
     } else {
-        l->state = c >= '0' && c <= '9' ? IN_LENGTH : IN_MESSAGE;
+        begin_message(l);
     }
     return LINES_MORE;
 }
@@ -128,6 +137,7 @@ static enum ingest_lines_kind read_length(struct ingest_lines *l, struct view *i
     if (c == '\n') {
         int64_t length = 0;
         take_byte(input);
+        l->counted = true;
         number_parse(view_make(l->head, l->head_length - after_cr), 0, INT64_MAX, &length);
         start_over(l);
         if (length > (int64_t)l->limit + 2) {
@@ -251,5 +261,6 @@ uint64_t ingest_lines_end(struct ingest_lines *l)
         lost = 1; /* the length came and nothing of its message */
     }
     start_over(l);
+    l->plain = l->counted = false;
     return lost;
 }

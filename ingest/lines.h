@@ -1,12 +1,13 @@
 /* ingest/lines.h - cuts a stream's body into messages, wherever the network cut it.
  *
  * A message ends with CR LF; a lone LF may stand inside one, a CR never does; an empty line is a keep-alive.
- * Streams asked for with `delimited=length` are read too and need no setting: a line of digits alone, which
- * no JSON message is, is the length in bytes of what follows (line end included). Length lines may end with
- * LF or CR LF, and a LF alone where a message would begin is a keep-alive too, since servers disagree. A
- * message over the limit is thrown away as it comes and reported once; memory is bounded by the limit. A
- * length over the limit is not believed: such a message is thrown away up to its CR LF, so that no number can
- * swallow the stream. (The prefix names the room: config has a lines.h of its own.)
+ * Streams asked for with `delimited=length` are read too and need no setting: when the stream begins with a
+ * line of digits alone, such lines are the length in bytes of what follows (line end included); when it
+ * begins with a message, a line of digits is a message too, so that no message can pose as a length. Length
+ * lines may end with LF or CR LF, and a LF alone where a message would begin is a keep-alive too, since
+ * servers disagree. A message over the limit is thrown away as it comes and reported once; memory is bounded
+ * by the limit. A length over the limit is not believed: such a message is thrown away up to its CR LF, so
+ * that no number can swallow the stream. (The prefix names the room: config has a lines.h of its own.)
  */
 #ifndef ROOST_INGEST_LINES_H
 #define ROOST_INGEST_LINES_H

@@ -148,6 +148,16 @@ static struct view_list links_of(const cJSON *entities, struct view text, struct
     return list_done(l);
 }
 
+/* An empty list that is there: the payload has entities and names none, which is not the same as having no
+ * entities. */
+static void state_empty(const cJSON *entities, struct view_list *list)
+{
+    static const struct view nothing[1];
+    if (cJSON_IsObject(entities) && !list->count) {
+        *list = (struct view_list){nothing, 0};
+    }
+}
+
 void tweet_entities(const cJSON *holder, struct view text, struct text_worker *worker, struct arena *a,
                     struct post *p)
 {
@@ -156,6 +166,10 @@ void tweet_entities(const cJSON *holder, struct view text, struct text_worker *w
     p->cashtags = words_of(entities, "symbols", "text", '$', worker, a);
     p->mentions = words_of(entities, "user_mentions", "screen_name", '@', worker, a);
     p->urls = addresses_of(entities, "urls", "expanded_url", "url", a);
+    state_empty(entities, &p->hashtags);
+    state_empty(entities, &p->cashtags);
+    state_empty(entities, &p->mentions);
+    state_empty(entities, &p->urls);
     p->media =
         addresses_of(json_member(holder, "extended_entities"), "media", "media_url_https", "media_url", a);
     p->links = links_of(entities, text, a);

@@ -12,7 +12,8 @@
 /* Fills hashtags, cashtags, mentions, urls, media and links of *p from the object that holds `entities` and
  * `extended_entities` (a tweet or an extended_tweet, may be NULL) and from `text`, the text they count in:
  * with its HTML escapes, since offsets are code points of the escaped text. Media are `extended_entities`
- * only: `entities.media` lists one item and calls it a photo. A full arena shows in arena_failed. */
+ * only: `entities.media` lists one item and calls it a photo. With entities, the first four are there even
+ * when empty (items not NULL, count 0). A full arena shows in arena_failed. */
 void tweet_entities(const cJSON *holder, struct view text, struct text_worker *worker, struct arena *a,
                     struct post *p);
 

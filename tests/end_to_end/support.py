@@ -18,7 +18,7 @@ import time
 SOURCE = pathlib.Path(os.environ.get("SOURCE", pathlib.Path(__file__).resolve().parents[2]))
 ROOST = os.environ.get("ROOST", str(SOURCE / "build/asan/roost"))
 SHARED = pathlib.Path(os.environ.get("SHARED", SOURCE / "../shared"))
-PATIENCE = 90  # seconds that any single condition may take; sanitizer builds on a loaded machine are slow
+PATIENCE = float(os.environ.get("ROOST_PATIENCE", 90))  # seconds that any single condition may take; sanitizer builds on a loaded machine are slow
 # The account that `roost simulate` serves when none is given (docs/simulator.md).
 API_KEY, API_SECRET = "roostDemoApiKey", "roostDemoApiSecretThatIsNoSecret"
 ACCESS_TOKEN, ACCESS_SECRET = "1000001-roostDemoAccessToken", "roostDemoAccessSecretThatIsNoSecret"

@@ -24,13 +24,13 @@ def test_misuse_ends_with_2_and_says_how():
     for arguments in ((), ("nonsense",), ("listen", "--nonsense"), ("check", "a", "b"), ("simulate", "--rate", "x"),
                       ("tail", "no port"), ("migrate", "-c")):
         output = roost(*arguments, expected=2)
-        assert "roost" in output, (arguments, output)
+        assert "roost" in output or "address" in output, (arguments, output)
 
 
 def test_the_samples_are_read_without_a_mistake_but_the_secrets_that_are_the_users():
     output = roost("check", "-c", SOURCE / "config/roost.conf", expected=2)
-    mistakes = [line for line in output.splitlines() if "roost.conf:" in line]
-    assert mistakes and all(re.search("api_|access_|secret|url", line) for line in mistakes), output
+    mistakes = [line for line in output.splitlines() if re.search("roost.conf:[0-9]", line)]
+    assert len(mistakes) == 4 and all("_file: cannot read" in line for line in mistakes), output
 
 
 def test_etl_on_a_database_without_tables_ends_with_2_and_says_migrate():
@@ -68,7 +68,8 @@ def test_tail_shows_batches_as_pprint_does_and_raw_as_it_crosses():
     frame = re.compile(r"^-{43}\nTime: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n-{43}\n(?:.+\n){10}\.\.\.\n\n", re.M)
     wait_until("a full batch", lambda: frame.search(tail.log()), alive=[simulator, listen, tail])
     wait_until("raw frames", lambda: raw.log().count(" __end\n") > 20, alive=[simulator, listen, raw])
-    assert all(line.endswith(" __end") for line in raw.log().split("\n")[:-1])
+    shown = [line for line in raw.log().split("\n")[:-1] if not re.match(r"\d\d:\d\d:\d\d .*tail", line)]
+    assert all(line.endswith(" __end") for line in shown), shown[:3]
     tail.stop()
     raw.stop()
     listen.stop()

@@ -44,20 +44,20 @@ def test_a_tweet_with_and_without_timestamp_ms_is_one_row():
 def test_what_is_no_tweet_is_kept_counted_or_set_aside_and_breaks_nothing():
     good = tweets(2)
     bad = [
-        b'{"broken": ', b"not json at all", b'{"id_str":"1","text":"lone \\ud83d surrogate","user":{"id_str":"9"}}',
-        b'{"id_str":"2","text":"nul \\u0000 inside","user":{"id_str":"9","screen_name":"nul"}}',
-        b'{"id_str":"3","text":"bad utf-8 \xff\xfe","user":{"id_str":"9"}}',
+        b'{"broken": ', b"not json at all", b'{"id_str":"1050118621198921741","text":"lone \\ud83d surrogate","user":{"id_str":"9"}}',
+        b'{"id_str":"1050118621198921742","text":"nul \\u0000 inside","user":{"id_str":"9","screen_name":"nul"}}',
+        b'{"id_str":"1050118621198921743","text":"bad utf-8 \xff\xfe","user":{"id_str":"9"}}',
         b'{"id_str":"1050118621198921728","text":17}', b'{"new_thing":{"a":[1,2,{"b":null}]}}', b"[]", b"null", b"12",
         b'{"id":1050118621198921729,"id_str":null,"text":"digits","user":{"id":7,"screen_name":"d"}}',
         b'{"limit":{"track":5}}', b'{"delete":{"status":{"id":77,"user_id":8}}}',
-        b'{"id_str":"4","text":"' + b"x" * (1 << 20) + b'"}',
-        b'{"id_str":"5","text":"deep","user":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"id_str":"1050118621198921744","text":"' + b"x" * (1 << 20) + b'"}',
+        b'{"id_str":"1050118621198921745","text":"deep","user":' + b"[" * 5000 + b"]" * 5000 + b"}",
     ]
-    postgres, database = stream_to_rows("hostile", [good[0], *bad, good[1]], 9)
+    postgres, database = stream_to_rows("hostile", [good[0], *bad, good[1]], 13)
     posts = {r["id"]: r for r in postgres.rows("select id, text, author_id from roost.posts", database)}
-    assert posts["1"]["text"] == "lone \ufffd surrogate"
-    assert posts["2"]["text"] == "nul  inside"
-    assert posts["3"]["text"] == "bad utf-8 \ufffd\ufffd"
+    assert posts["1050118621198921741"]["text"] == "lone \ufffd surrogate"
+    assert posts["1050118621198921742"]["text"] == "nul  inside"
+    assert posts["1050118621198921743"]["text"] == "bad utf-8 \ufffd\ufffd"
     assert posts["1050118621198921729"]["author_id"] == "7"
     for line in good:
         assert json.loads(line)["id_str"] in posts, "what comes after the bad messages is read"

@@ -95,13 +95,15 @@ def test_recorded_tweets_come_out_whole_in_order_and_no_connection_is_opened_bef
 
 
 def test_a_stalled_client_delays_nobody():
-    simulator, listen, port = start_on_client("stall", recorded("tweets-v1.1.ndjson"), "--loop", "--fresh-ids")
+    # At a pace that the reading client keeps, long enough for what the stalled one leaves to pass every buffer.
+    simulator, listen, port = start_on_client("stall", recorded("tweets-v1.1.ndjson"), "--loop", "--fresh-ids", "--rate", "3000",
+                                              bridge="plain = json")
     # Both are there before the first post: a plain client gets what arrives after it was accepted.
     stalled = socket.socket()
     stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     stalled.connect(("127.0.0.1", port))
     with socket.create_connection(("127.0.0.1", port)) as client:
-        read_posts(client, 30000)
+        read_posts(client, 20000)
     wait_until("the stalled client to be dropped", lambda: "slow" in listen.log() or "dropped" in listen.log(), alive=[listen])
     stalled.close()
     listen.stop()
