@@ -2,7 +2,7 @@
  * enrich cost.
  *
  * Usage: etl_without_sink ADDRESS TOKEN-FILE N [WORKERS]. Reads the bridge's spool from its beginning and
- * ends with 0 when N frames have been through a batch. */
+ * ends with 0 when frame N has been through a batch. */
 #include "base/number.h"
 #include "etl/job.h"
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 struct sink {
-    uint64_t wanted, seen, sequence;
+    uint64_t wanted, sequence;
     struct job *job;
 };
 
@@ -36,10 +36,9 @@ static int null_write(struct sink *s, const struct load *load, struct err *e)
 {
     (void)e;
     for (size_t i = 0; i < load->part_count; i++) {
-        s->seen += load->parts[i].received;
         s->sequence = load->parts[i].last_sequence;
     }
-    if (s->seen >= s->wanted) {
+    if (s->sequence >= s->wanted) {
         job_stop(s->job);
     }
     return 0;
