@@ -455,7 +455,14 @@ int post_read(struct view json, struct arena *a, struct post *p, struct err *e)
     const char *end = NULL;
     cJSON *tree = cJSON_ParseWithLengthOpts(json.at, json.length, &end, 0);
     if (!tree || end != json.at + json.length) {
+        /* cJSON does not tell bad JSON from no memory, and a good post must not become a reject. What is JSON
+         * and has no surrogate escapes (cJSON refuses lone ones) is something that it can read. */
+        bool memory = !tree && json_scan_check(json, NULL) == 0 && !memmem(json.at, json.length, "\\ud", 3) &&
+                      !memmem(json.at, json.length, "\\uD", 3);
         cJSON_Delete(tree);
+        if (memory) {
+            return err_set(e, ERR_RETRY, "post: no memory for a post of %zu bytes", json.length);
+        }
         return err_set(e, ERR_REJECT, "post: no JSON, at byte %zu of %zu", end ? (size_t)(end - json.at) : 0,
                        json.length);
     }

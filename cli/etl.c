@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
@@ -59,6 +60,7 @@ struct signals {
     sigset_t handled;
     struct job *job;
     const struct config *config;
+    atomic_bool ending; /* with SIGUSR2: the thread's end; that signal alone, from anybody, means nothing */
 };
 
 static void warn_of_restart(void *user, const char *section, const char *key)
@@ -84,9 +86,11 @@ static void reload(const struct signals *s)
 static void *wait_for_signals(void *argument)
 {
     struct signals *s = argument;
-    for (int number; sigwait(&s->handled, &number) == 0 && number != SIGUSR2;) {
+    for (int number; !atomic_load(&s->ending) && sigwait(&s->handled, &number) == 0;) {
         if (number == SIGHUP) {
             reload(s);
+        }
+        if (number == SIGHUP || number == SIGUSR2) {
             continue;
         }
         log_notice(&context, "%s: stopping", number == SIGINT ? "SIGINT" : "SIGTERM");
@@ -134,6 +138,7 @@ static int run_job(const struct config *config, struct opened *o, struct signals
         }
         sd_notify(0, "READY=1");
         status = job_run(job);
+        atomic_store(&signals->ending, true);
         pthread_kill(signals->thread, SIGUSR2);
         pthread_join(signals->thread, NULL);
         struct job_numbers n;
@@ -155,7 +160,7 @@ static int etl_run(int argc, char **argv)
         return 2;
     }
     struct opened opened = {.count = 0};
-    struct signals signals;
+    struct signals signals = {.job = NULL};
     struct err e;
     block_signals(&signals);
     int status = open_sinks(config, &opened, &e) ? -1 : run_job(config, &opened, &signals, &e);

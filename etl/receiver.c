@@ -25,7 +25,8 @@ struct receiver {
     struct receiver_settings settings;
     struct log_context log;
     bool unix_socket;
-    bool away; /* said so */
+    bool away;    /* said so */
+    uint64_t had; /* up to here this connection brings nothing new */
 
     pthread_mutex_t lock; /* guards all below, for acknowledgements and interrupts from other threads */
     struct bridge_client *client;
@@ -135,12 +136,21 @@ static void say_gone(struct receiver *r, const struct bridge_welcome *welcome, u
               from, welcome->first - 1, welcome->spool, welcome->first);
 }
 
+/* Behind frame `had`, but with that frame once more where it is still kept: the bridge takes an
+ * acknowledgement only of what this connection was sent, and with the spool full nothing new comes until
+ * something is acknowledged. store() drops what was had. */
+static uint64_t start_behind(struct receiver *r, const struct bridge_welcome *welcome, uint64_t had)
+{
+    r->had = had;
+    return had >= welcome->first && had <= welcome->held && had > 0 ? had : had + 1;
+}
+
 /* Where to go on: behind what was stored, or what the sinks have. */
 static int find_start(struct receiver *r, const struct bridge_welcome *welcome, uint64_t *from, struct err *e)
 {
     bool same = strcmp(welcome->spool, r->spool) == 0;
     if (same && r->last > 0) {
-        *from = r->last + 1;
+        *from = start_behind(r, welcome, r->last);
         return 0;
     }
     uint64_t position;
@@ -156,7 +166,7 @@ static int find_start(struct receiver *r, const struct bridge_welcome *welcome, 
     r->committed = position;
     r->owed = position > 0;
     pthread_mutex_unlock(&r->lock);
-    *from = position + 1;
+    *from = start_behind(r, welcome, position);
     return 0;
 }
 
@@ -196,7 +206,7 @@ static int open_stream(struct receiver *r, struct err *e)
         r->away = false;
     }
     log_info(&r->log, "connected, reading spool %s from frame %" PRIu64, welcome.spool,
-             from < welcome.first ? welcome.first : from);
+             r->had + 1 < welcome.first ? welcome.first : r->had + 1);
     set_connected(r, true);
     return 0;
 }
@@ -207,12 +217,16 @@ static int store(struct receiver *r, struct stream_receiver *to, const struct br
                  struct err *e)
 {
     const struct frame_head head = {frame->sequence};
-    if (stream_receiver_store(to, view_make((const char *)&head, sizeof head), frame->payload,
+    if (frame->sequence > r->had &&
+        stream_receiver_store(to, view_make((const char *)&head, sizeof head), frame->payload,
                               view_of(r->spool), frame->sequence, e) != 0) {
         return -1;
     }
     pthread_mutex_lock(&r->lock);
-    r->last = r->read_here = frame->sequence;
+    if (frame->sequence > r->had) {
+        r->last = frame->sequence;
+    }
+    r->read_here = frame->sequence;
     pay(r);
     pthread_mutex_unlock(&r->lock);
     return 0;

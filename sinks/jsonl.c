@@ -30,6 +30,7 @@ struct sink {
     char *position_path;
     int fd, interrupt;
     off_t size;
+    bool unsaved; /* the last position_save failed: what is in memory is ahead of the file */
     struct buffer lines;
     struct memory_positions positions;
 };
@@ -123,6 +124,7 @@ static int position_save(struct sink *s, struct err *e)
     if (rc) {
         e->kind = ERR_RETRY;
     }
+    s->unsaved = rc != 0;
     buffer_free(&text);
     return rc;
 }
@@ -308,7 +310,7 @@ static int write_lines(struct sink *s, const struct load *load, struct err *e)
 
 static int jsonl_write(struct sink *s, const struct load *load, struct err *e)
 {
-    if (s->fd < 0 && file_open(s, ERR_RETRY, e)) {
+    if ((s->unsaved && position_save(s, e)) || (s->fd < 0 && file_open(s, ERR_RETRY, e))) {
         return -1;
     }
     if (s->size >= s->settings->file_max && rotate(s, e)) {
@@ -340,7 +342,11 @@ static int jsonl_write(struct sink *s, const struct load *load, struct err *e)
 static int jsonl_position(struct sink *s, const char *consumer, struct view spool, uint64_t *sequence,
                           struct err *e)
 {
-    (void)e;
+    /* The lines of a write whose position could not be saved are on disk, but only a saved position is
+     * committed. */
+    if (s->unsaved && position_save(s, e)) {
+        return -1;
+    }
     *sequence = memory_position_get(&s->positions, consumer, spool);
     return 0;
 }

@@ -53,5 +53,18 @@ def test_etl_outlives_a_hang_up_and_names_what_needs_a_restart():
         process.stop()
 
 
+def test_a_stray_signal_does_not_make_etl_deaf_to_the_stop():
+    postgres = Postgres()
+    database = postgres.create()
+    simulator = Simulator("--rate", "10", "--loop")
+    conf = write_configuration("stray", simulator.url, database, postgres, keywords="coffee")
+    roost("migrate", "-c", conf)
+    etl = Process("etl", "etl", "-c", conf)
+    wait_until("the start", lambda: "started" in etl.log(), alive=[etl])
+    etl.child.send_signal(signal.SIGUSR2)
+    etl.stop(patience=20)
+    simulator.stop()
+
+
 if __name__ == "__main__":
     support.run_tests(sys.modules[__name__])
