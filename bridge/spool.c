@@ -161,6 +161,7 @@ struct spool *spool_open(uv_loop_t *loop, const struct spool_settings *settings,
         return NULL;
     }
     if (file_make_folder(s->folder, e)) {
+        err_wrap(e, "the spool ([bridge] spool_dir = %s)", s->folder);
         goto failed;
     }
     s->folder_fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -190,6 +190,11 @@ static void print_etl(const struct config *c, FILE *out)
         fputs("one worker per core\n", out);
     }
     fputs("  from", out);
+    const struct bridge_settings *b = config_settings(c, "bridge");
+    if (b && etl->bridge.place.line == 0) {
+        fprintf(out, " %s, the bridge of this file\n", b->listen);
+        return;
+    }
     for (size_t i = 0; i < etl->bridge.count; i++) {
         fprintf(out, "%s %s", i ? "," : "", etl->bridge.items[i]);
     }
@@ -204,6 +209,12 @@ int check_run(const struct config *c, FILE *out, FILE *errors)
         return 2;
     }
     fprintf(out, "%s is right.\n", config_path(c));
+    if (!config_first(c, "source")) {
+        fputs("It has no [source NAME] section: roost listen will not run with it.\n", out);
+    }
+    if (!config_first(c, "sink")) {
+        fputs("It has no [sink NAME] section: roost etl will not run with it.\n", out);
+    }
     for (const struct config_section *s = config_first(c, "source"); s; s = config_next(s)) {
         print_source(c, config_section_settings(s), out);
     }

@@ -73,7 +73,7 @@ static void warn_of_restart(void *user, const char *section, const char *key)
 /* Everything roost etl reads is fixed at its start, so a reload can only say what a restart would change. */
 static void reload(const struct signals *s)
 {
-    struct config *next = kinds_load(config_path(s->config), used_sections);
+    struct config *next = kinds_reload(config_path(s->config), used_sections, &context);
     if (!next) {
         log_error(&context, "SIGHUP: the configuration has mistakes; the old one stays in force");
         return;
@@ -119,8 +119,11 @@ static int run_job(const struct config *config, struct opened *o, struct signals
     if (asprintf(&token_file, "%s/token", bridge->spool_dir) < 0) {
         return err_set(e, ERR_RETRY, "out of memory");
     }
-    struct job_settings settings = {.bridges = (const char *const *)etl->bridge.items,
-                                    .bridge_count = etl->bridge.count,
+    /* Who moves the bridge of this very file need not say it twice. */
+    bool own = etl->bridge.place.line == 0;
+    const char *const own_bridge[] = {bridge->listen};
+    struct job_settings settings = {.bridges = own ? own_bridge : (const char *const *)etl->bridge.items,
+                                    .bridge_count = own ? 1 : etl->bridge.count,
                                     .consumer = etl->consumer,
                                     .token = etl->bridge_token,
                                     .token_file = token_file,

@@ -1,6 +1,7 @@
 /* cli/kinds.c - the one list of all sections, and what every subcommand with -c does first. */
 #include "cli/kinds.h"
 
+#include "base/log.h"
 #include "bridge/settings.h"
 #include "cli/check.h"
 #include "cli/command.h"
@@ -47,6 +48,20 @@ struct config *kinds_load(const char *path, const char *const *used)
         return NULL;
     }
     if (check_print_mistakes(c, stderr)) {
+        config_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+struct config *kinds_reload(const char *path, const char *const *used, const struct log_context *log)
+{
+    struct config *c = config_load_for(path, all_kinds, all_kind_count, used);
+    size_t mistakes = c ? config_mistakes(c) : 0;
+    for (size_t i = 0; i < mistakes; i++) {
+        log_error(log, "%s", config_mistake_text(c, i));
+    }
+    if (mistakes) {
         config_free(c);
         return NULL;
     }

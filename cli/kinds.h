@@ -19,4 +19,8 @@ const char *kinds_path(const struct command *c, int argc, char **argv);
  * the sources' secrets; NULL: all. */
 struct config *kinds_load(const char *path, const char *const *used);
 
+/* The same for a running service: the mistakes go to its log. */
+struct log_context;
+struct config *kinds_reload(const char *path, const char *const *used, const struct log_context *log);
+
 #endif

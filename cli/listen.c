@@ -212,7 +212,7 @@ static void on_hang_up(uv_signal_t *signal, int number)
     if (l->stopping || l->reloading) {
         return;
     }
-    struct config *next = kinds_load(config_path(l->config), used_sections);
+    struct config *next = kinds_reload(config_path(l->config), used_sections, &context);
     if (!next) {
         log_error(&context, "SIGHUP: the configuration has mistakes; the old one stays in force");
         return;
@@ -326,6 +326,11 @@ static int listen_run(int argc, char **argv)
     const char *path = kinds_path(&listen_command, argc, argv);
     struct config *config = path ? kinds_load(path, used_sections) : NULL;
     if (!config) {
+        return 2;
+    }
+    if (!config_first(config, "source")) {
+        log_error(&context, "%s has no [source NAME] section: nothing to listen to", path);
+        config_free(config);
         return 2;
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);

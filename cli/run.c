@@ -9,6 +9,7 @@
 #include "cli/kinds.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,21 +42,37 @@ static int exit_status_of(int status)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0;
+}
+
+/* SIGHUP asks for a reload, but it is also how the kernel says that the terminal is gone. */
+static bool terminal_lost(bool had_terminal)
+{
+    return had_terminal && !has_terminal();
+}
+
 /* Waits until both children are gone, handing on signals; returns the exit status. */
 static int supervise(const pid_t children[2], const sigset_t *handled)
 {
     static const char *const names[2] = {"listen", "etl"};
     bool alive[2] = {true, true};
     int result = 0;
-    bool stopping = false;
+    bool stopping = false, had_terminal = has_terminal();
     while (alive[0] || alive[1]) {
         int number;
         sigwait(handled, &number);
         if (number != SIGCHLD) {
-            stopping = true;
+            bool reload = number == SIGHUP && !terminal_lost(had_terminal);
+            stopping = stopping || !reload;
             for (int i = 0; i < 2; i++) {
                 if (alive[i]) {
-                    kill(children[i], SIGTERM);
+                    kill(children[i], reload ? SIGHUP : SIGTERM);
                 }
             }
             continue;
@@ -90,7 +107,7 @@ static int run_run(int argc, char **argv)
     sigemptyset(&handled);
     sigaddset(&handled, SIGINT);
     sigaddset(&handled, SIGTERM);
-    sigaddset(&handled, SIGHUP); /* the terminal went away */
+    sigaddset(&handled, SIGHUP);
     sigaddset(&handled, SIGCHLD);
     sigprocmask(SIG_BLOCK, &handled, &usual);
     pid_t children[2] = {start_child("listen", path, &usual), -1};
@@ -113,7 +130,7 @@ const struct command run_command = {
     .usage = "run [-c FILE]",
     .help =
         "Runs roost listen and roost etl together in this terminal until Ctrl-C. When one of them ends, the\n"
-        "other is stopped. `roost migrate` must have made the tables.\n\n"
+        "other is stopped. SIGHUP re-reads the configuration. `roost migrate` must have made the tables.\n\n"
         "    -c FILE   the configuration (default /etc/roost/roost.conf)\n",
     .run = run_run,
 };

@@ -311,7 +311,8 @@ const struct command tail_command = {
     .name = "tail",
     .usage = "tail [--raw] [HOST:PORT | SOCKET]",
     .help = "Looks at what crosses a bridge, as any plain client can; needs no configuration.\n"
-            "Shows batches as Spark's pprint does: time, the first ten posts, `...`.\n\n"
+            "Shows batches as Spark's pprint does after its usual split: lowercased, time, the first ten "
+            "posts, `...`.\n\n"
             "    HOST:PORT           the bridge (default 127.0.0.1:5555), or a Unix socket's path\n"
             "    --raw               every byte as it comes\n"
             "    --interval MS       the batch interval, 10 to 3600000 (default 1000)\n"

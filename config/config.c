@@ -153,8 +153,9 @@ static void add_entry(struct reading *r, struct view key, struct view raw, unsig
     struct config_place place = config_place_of(c, line);
     if (!s) {
         if (!r->passed_over) {
-            config_mistake(c, place, "a key before any section: begin with a line such as [%s]",
-                           c->kind_count ? c->kinds[0]->section : "section");
+            const struct config_kind *first = c->kind_count ? c->kinds[0] : NULL;
+            config_mistake(c, place, "a key before any section: begin with a line such as [%s%s]",
+                           first ? first->section : "section", first && first->named ? " NAME" : "");
         }
         return;
     }

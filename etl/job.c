@@ -265,17 +265,35 @@ static void wait_for_wake(const struct job *job)
     }
 }
 
+/* Asks the sinks for a position at once, whether or not a bridge is there: a database without roost's tables
+ * is said now, not when the first bridge answers. */
+static void *look_at_sinks(void *user)
+{
+    struct job *job = user;
+    uint64_t ignored;
+    struct err why;
+    if (loader_position(job->loader, VIEW("none"), &ignored, &why) != 0 && why.kind == ERR_FATAL) {
+        job_fail(job, &why);
+    }
+    return NULL;
+}
+
 int job_run(struct job *job)
 {
     struct err error;
+    pthread_t first_look;
     if (stream_start(job->context, &error) != 0) {
         log_error(&log_job, "cannot start: %s", error.text);
         return err_exit_status(&error);
     }
     log_info(&log_job, "started: consumer %s, a batch every %lld ms", job->settings.consumer,
              (long long)job->settings.batch_interval_ms);
+    bool looking = thread_start(&first_look, look_at_sinks, job, "first look", &error) == 0;
     wait_for_wake(job);
     loader_stop(job->loader, STOP_GRACE_MS);
+    if (looking) {
+        pthread_join(first_look, NULL);
+    }
     stream_stop(job->context, false);
     pthread_mutex_lock(&job->lock);
     bool failed = job->failed;

@@ -1,6 +1,7 @@
 #include "ingest/filter.h"
 
 #include "config/language.h"
+#include "text/entities.h"
 #include "text/lower.h"
 #include "text/matcher.h"
 #include "text/worker.h"
@@ -196,14 +197,29 @@ static bool language_allowed(const struct filter_settings *s, const struct post 
     return s->language_count == 0;
 }
 
-bool filter_match(const struct filter *f, struct arena *a, struct post *p)
+/* What the network named; where it names nothing at all (a compatible server may leave entities out), what
+ * the text itself shows. */
+static struct matcher_input input_of(const struct post *p, struct arena *a)
 {
-    const struct filter_settings *s = f->settings;
     struct matcher_input input = {.text = p->text,
                                   .hashtags = p->hashtags,
                                   .mentions = mentions_of(p, a),
                                   .cashtags = p->cashtags,
                                   .urls = p->urls};
+    struct text_entities found;
+    bool stated = p->hashtags.items || p->mentions.items || p->cashtags.items || p->urls.items;
+    if (!stated && text_entities(p->text, a, &found) == 0) {
+        input.hashtags = text_entity_names(&found, TEXT_HASHTAG, a);
+        input.mentions = text_entity_names(&found, TEXT_MENTION, a);
+        input.cashtags = text_entity_names(&found, TEXT_CASHTAG, a);
+    }
+    return input;
+}
+
+bool filter_match(const struct filter *f, struct arena *a, struct post *p)
+{
+    const struct filter_settings *s = f->settings;
+    struct matcher_input input = input_of(p, a);
     struct matcher_result result;
     bool wider = false;
     p->keywords = (struct view_list){NULL, 0};

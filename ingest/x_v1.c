@@ -142,6 +142,7 @@ static void remark_event(const struct message *m, struct source_remark *remark)
                                         "shed load"};
     const int64_t known = (int64_t)(sizeof names / sizeof *names);
     int64_t code = m->disconnect_code;
+    int code_length, n;
     switch (m->post.kind) {
     case POST_DISCONNECT:
         remark->evicted = code_evicts(code);
@@ -154,10 +155,13 @@ static void remark_event(const struct message *m, struct source_remark *remark)
         remark->undelivered = m->limit_track > 0 ? (uint64_t)m->limit_track : 0;
         break;
     case POST_WARNING:
-        snprintf(remark->text, sizeof remark->text,
-                 "the server warns: %.*s (its queue for us is full to %lld %%)",
-                 (int)(m->warning_code.length > 40 ? 40 : m->warning_code.length),
-                 m->warning_code.at ? m->warning_code.at : "", (long long)m->warning_percent);
+        code_length = m->warning_code.length > 40 ? 40 : (int)m->warning_code.length;
+        n = snprintf(remark->text, sizeof remark->text, "the server warns: %.*s", code_length,
+                     m->warning_code.at ? m->warning_code.at : "");
+        if (m->warning_percent != POST_NO_NUMBER && n > 0) {
+            snprintf(remark->text + n, sizeof remark->text - (size_t)n,
+                     " (its queue for us is full to %lld %%)", (long long)m->warning_percent);
+        }
         break;
     default:
         break;

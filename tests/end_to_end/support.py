@@ -167,7 +167,9 @@ def free_port():
 
 class Simulator(Process):
     def __init__(self, *arguments):
-        super().__init__("simulator", "simulate", "--listen", "127.0.0.1:0", *arguments)
+        # Its leaks are the unit tests' business; LeakSanitizer at the end of so many simulators only takes time.
+        super().__init__("simulator", "simulate", "--listen", "127.0.0.1:0", *arguments,
+                         environment={"ASAN_OPTIONS": "detect_leaks=0"})
         wait_until("the simulator to listen", lambda: "listening on http" in self.log(), alive=[self])
         self.base = next(w for w in self.log().split() if w.startswith("http://"))
         self.url = self.base + "/1.1/statuses/filter.json"

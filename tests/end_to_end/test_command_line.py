@@ -38,6 +38,9 @@ def test_etl_on_a_database_without_tables_ends_with_2_and_says_migrate():
     database = postgres.create()
     simulator = Simulator()
     conf = write_configuration("bare", simulator.url, database, postgres)
+    alone = Process("etl", "etl", "-c", conf)
+    alone.end(2)
+    assert "roost migrate" in alone.log(), "also while no bridge is there"
     listen = Process("listen", "listen", "-c", conf)
     etl = Process("etl", "etl", "-c", conf)
     etl.end(2)

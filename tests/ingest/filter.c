@@ -50,6 +50,9 @@ static struct post post_of(const char *text)
     p.text = view_of(text);
     p.lang = VIEW("en");
     p.is_retweet = p.is_reply = p.is_quote = 0;
+    /* A network that states its entities, and states none. */
+    static const struct view nothing[1];
+    p.hashtags = p.mentions = p.cashtags = p.urls = (struct view_list){nothing, 0};
     return p;
 }
 
@@ -174,6 +177,18 @@ Test(filter, lists_of_the_post_are_matched_too)
     p.urls = (struct view_list){(struct view[]){VIEW("https://example.org/covid/1")}, 1};
     expect_post(&w, &p, true, "covid|#tea|@ada|$aapl|");
     expect(&w, "tea, ada, AAPL as words", false, "");
+    wanted_free(&w);
+}
+
+Test(filter, signs_in_the_text_count_where_the_network_states_no_entities)
+{
+    struct wanted w;
+    wanted_make(&w, news, FILTER_LOCAL_YES);
+    wanted_open(&w);
+    struct post p = post_of("#Tea with @ada about $AAPL");
+    expect_post(&w, &p, false, "");
+    p.hashtags = p.mentions = p.cashtags = p.urls = (struct view_list){NULL, 0};
+    expect_post(&w, &p, true, "#tea|@ada|$aapl|");
     wanted_free(&w);
 }
 
