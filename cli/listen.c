@@ -4,9 +4,9 @@
  * stays with its source, which reads no further; `room` from the bridge resumes all of them. Stopping goes in
  * order: sources, bridge, loop. When the last source has stopped for good, the whole ends with 2.
  */
-#include "base/clock.h"
 #include "base/log.h"
 #include "bridge/bridge.h"
+#include "bridge/gap.h"
 #include "cli/command.h"
 #include "cli/kinds.h"
 #include "ingest/ledger_file.h"
@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
-enum { STATUS_EVERY_MS = 60000, CLOSE_GRACE_MS = 2000, GAP_BODY_MAXIMUM = 4096 };
+enum { STATUS_EVERY_MS = 60000, CLOSE_GRACE_MS = 2000 };
 
 static const struct log_context context = {"listen", NULL};
 static const char *const used_sections[] = {"source", "filter", "bridge", NULL};
@@ -194,11 +194,7 @@ static void publish_last_gap(void *user, const char *name, const struct ledger_r
     struct post post;
     struct err e;
     report_gap(&body, row);
-    post_init(&post);
-    post.kind = POST_GAP;
-    post.source = view_of(name);
-    post.received_at = clock_wall_ms();
-    post.body = buffer_view(&body);
+    gap_event(&post, name, &body);
     if (buffer_failed(&body) || bridge_publish(l->bridge, &post, &e)) {
         log_error(&context,
                   "the last gap (%s) of source %s, which is no longer configured, is not written down",

@@ -1,18 +1,12 @@
 #include "ingest/report.h"
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "bridge/gap.h"
 
 void report_gap(struct buffer *body, const struct ledger_row *row)
 {
-    char from[CLOCK_TEXT_SIZE], to[CLOCK_TEXT_SIZE];
-    buffer_print(body, "{\"started_at\":\"%s\",\"ended_at\":\"%s\",\"cause\":\"%s\",\"detail\":",
-                 clock_format(row->from, from), clock_format(row->to, to), row->cause);
-    json_add_string(body, view_of(row->detail));
-    if (row->undelivered >= 0) {
-        buffer_print(body, ",\"undelivered\":%lld", (long long)row->undelivered);
-    }
-    buffer_add_byte(body, '}');
+    const struct gap gap = {row->from, row->to, row->cause, row->detail, row->undelivered};
+    gap_write(body, &gap);
 }
 
 void report_count(struct buffer *body, int64_t from, int64_t to, const struct source_counts *then,
