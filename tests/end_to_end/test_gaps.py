@@ -145,7 +145,7 @@ def test_answers_that_refuse_before_the_first_stream_are_no_gap_and_after_it_the
     gone = time.time()
     simulator.kill()
     simulator = server_again(port, "--answer", "503:2")
-    wait_until("the stream after the refusals", lambda: "streaming again" in listen.log(), alive=[simulator, listen])
+    wait_until("the stream after the refusals", lambda: "-> 200" in simulator.log(), alive=[simulator, listen])
     back = time.time()
     rows = await_gaps(postgres, database, ["network"], [simulator, etl, listen])
     near(rows[0]["began"], gone, "the server's end")
