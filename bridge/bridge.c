@@ -45,7 +45,7 @@ static void on_room(void *user)
 
 static void on_report(void *user, const struct spool_report *report)
 {
-    (void)user;
+    bridge_note_loss(user, report);
     log_at(report->what == SPOOL_CUT && report->first > report->last ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
            &bridge_log, "%s", report->text);
 }
@@ -227,6 +227,7 @@ struct bridge *bridge_open(uv_loop_t *loop, const struct bridge_settings *settin
     if (fd < 0 || start_listener(b, fd, e)) {
         goto failed;
     }
+    bridge_publish_losses(b);
     return b;
 
 failed:
@@ -281,6 +282,7 @@ int bridge_publish(struct bridge *b, const struct post *post, struct err *e)
 {
     uint64_t sequence;
     struct err why;
+    bridge_publish_losses(b);
     buffer_reset(&b->post);
     buffer_reset(&b->payload);
     post_write(&b->post, post);
@@ -385,6 +387,7 @@ void bridge_check_close(struct bridge *b)
 
 void bridge_close(struct bridge *b, int grace_ms, void (*done)(void *user), void *user)
 {
+    bridge_publish_losses(b);
     b->closing = true;
     b->done = done;
     b->done_user = user;

@@ -1,7 +1,8 @@
 /* bridge/bridge_parts.h - what the listening end's files share; nobody else includes it.
  *
- * bridge.c opens, publishes and closes; peer.c is one connection, from accept to close, with its output;
- * numbered.c is the talk with a consumer. Everything is on the loop's thread.
+ * bridge.c opens, publishes and closes; losses.c tells what the spool lost; peer.c is one connection, from
+ * accept to close, with its output; numbered.c is the talk with a consumer. Everything is on the loop's
+ * thread.
  */
 #ifndef ROOST_BRIDGE_BRIDGE_PARTS_H
 #define ROOST_BRIDGE_BRIDGE_PARTS_H
@@ -24,6 +25,7 @@ enum {
     PEER_FAREWELL_MS = 1000, /* the last line may take this long to be read */
     PEER_LINE_MAXIMUM = 512, /* bytes of a line from a client */
     PEER_OUTPUT_MAXIMUM = 8 << 20, /* bytes that may wait for a plain client */
+    BRIDGE_LOSSES_MAXIMUM = 16,    /* that wait to be told */
     NUMBERED_PIECE = 256 * 1024    /* a numbered client's output is filled up to this, then written */
 };
 
@@ -70,6 +72,15 @@ union bridge_listener {
     uv_pipe_t pipe;
 };
 
+/* Frames that the spool lost, on their way to be a `gap` event (losses.c). */
+struct bridge_loss {
+    const char *cause; /* a constant */
+    uint64_t first, last;
+    bool counted;    /* first to last is what is lost */
+    int64_t noticed; /* wall time */
+    char text[ERR_TEXT_SIZE];
+};
+
 struct bridge {
     uv_loop_t *loop;
     const struct bridge_settings *settings;
@@ -86,6 +97,9 @@ struct bridge {
     struct bridge_numbers numbers;
     struct buffer post, payload, frame; /* of the post in hand: as written, escaped, for plain clients */
     struct log_repeat full_repeat, drop_repeat;
+    struct bridge_loss losses[BRIDGE_LOSSES_MAXIMUM];
+    size_t loss_count;
+    bool telling_losses;
     bool full;
     bool client_told;
     bool closing, leaving;
@@ -99,6 +113,10 @@ extern const struct log_context bridge_log;
 void bridge_first_client(struct bridge *b);
 void bridge_peer_gone(struct bridge *b);   /* after a peer was freed */
 void bridge_check_close(struct bridge *b); /* closing: goes on when nobody has anything to take */
+
+/* losses.c */
+void bridge_note_loss(struct bridge *b, const struct spool_report *report);
+void bridge_publish_losses(struct bridge *b);
 
 /* peer.c */
 void peer_accept(struct bridge *b);

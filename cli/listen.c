@@ -6,8 +6,11 @@
  */
 #include "base/log.h"
 #include "bridge/bridge.h"
+#include "bridge/gap.h"
 #include "cli/command.h"
 #include "cli/kinds.h"
+#include "ingest/ledger_file.h"
+#include "ingest/report.h"
 #include "ingest/set_aside.h"
 #include "ingest/settings.h"
 #include "ingest/source.h"
@@ -32,6 +35,7 @@ struct listener {
     struct config *first_config; /* the bridge's; the caller's */
     struct bridge *bridge;
     struct set_aside *set_aside;
+    struct ledger *ledger;
     char *streamed_path;
     struct source **sources;
     size_t count;    /* of sources opened */
@@ -108,14 +112,23 @@ static void on_bridge_closed(void *user)
     uv_close((uv_handle_t *)&l->status_timer, NULL);
 }
 
+static void on_ledger_closed(void *user)
+{
+    struct listener *l = user;
+    l->ledger = NULL;
+    bridge_close(l->bridge, CLOSE_GRACE_MS, on_bridge_closed, l);
+}
+
 static void on_source_stopped(void *user)
 {
     struct listener *l = user;
     if (--l->still_stopping) {
         return;
     }
-    if (l->stopping) {
-        bridge_close(l->bridge, CLOSE_GRACE_MS, on_bridge_closed, l);
+    if (l->stopping && l->ledger) {
+        ledger_close(l->ledger, on_ledger_closed, l);
+    } else if (l->stopping) {
+        on_ledger_closed(l);
     } else {
         finish_reload(l);
     }
@@ -126,7 +139,7 @@ static void stop_sources(struct listener *l)
 {
     l->still_stopping = l->count + 1;
     for (size_t i = 0; i < l->count; i++) {
-        source_stop(l->sources[i], on_source_stopped, l);
+        source_stop(l->sources[i], l->stopping ? "stopped" : "reload", on_source_stopped, l);
     }
     on_source_stopped(l);
 }
@@ -173,6 +186,23 @@ static void on_status_timer(uv_timer_t *timer)
 
 /* --- starting --- */
 
+/* A source has left the configuration in the middle of an outage: this is where it ends. */
+static void publish_last_gap(void *user, const char *name, const struct ledger_row *row)
+{
+    struct listener *l = user;
+    struct buffer body = BUFFER(GAP_BODY_MAXIMUM);
+    struct post post;
+    struct err e;
+    report_gap(&body, row);
+    gap_event(&post, name, &body);
+    if (buffer_failed(&body) || bridge_publish(l->bridge, &post, &e)) {
+        log_error(&context,
+                  "the last gap (%s) of source %s, which is no longer configured, is not written down",
+                  row->cause, name);
+    }
+    buffer_free(&body);
+}
+
 static int open_sources(struct listener *l, struct err *e)
 {
     size_t wanted = 0;
@@ -186,13 +216,15 @@ static int open_sources(struct listener *l, struct err *e)
     const struct source_events events = {.post = on_post, .final = on_final, .user = l};
     for (const struct config_section *s = config_first(l->config, "source"); s; s = config_next(s)) {
         const struct source_settings *settings = config_section_settings(s);
-        struct source_options options = {.set_aside = l->set_aside, .streamed_path = l->streamed_path};
+        struct source_options options = {
+            .set_aside = l->set_aside, .ledger = l->ledger, .streamed_path = l->streamed_path};
         l->sources[l->count] = source_open(&l->loop, settings, &options, &events, e);
         if (!l->sources[l->count]) {
             return err_wrap(e, "[source %s]", config_section_name(s));
         }
         l->count++;
     }
+    ledger_forget(l->ledger, publish_last_gap, l);
     return wanted ? 0 : err_set(e, ERR_FATAL, "%s has no [source NAME] section", config_path(l->config));
 }
 
@@ -261,6 +293,15 @@ static int open_bridge(struct listener *l, struct err *e)
         return err_set(e, ERR_RETRY, "out of memory");
     }
     l->set_aside = set_aside_new(l->bridge_settings->spool_dir, SET_ASIDE_FILE_LIMIT);
+    char *path = NULL;
+    if (asprintf(&path, "%s/sources", l->bridge_settings->spool_dir) < 0) {
+        return err_set(e, ERR_RETRY, "out of memory");
+    }
+    l->ledger = ledger_open(&l->loop, path, e);
+    free(path);
+    if (!l->ledger) {
+        return -1;
+    }
     return l->set_aside ? 0 : err_set(e, ERR_RETRY, "out of memory");
 }
 

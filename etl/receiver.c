@@ -1,11 +1,14 @@
 #include "etl/receiver.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "bridge/address.h"
 #include "bridge/client.h"
+#include "bridge/gap.h"
 #include "etl/thread.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -25,8 +28,9 @@ struct receiver {
     struct receiver_settings settings;
     struct log_context log;
     bool unix_socket;
-    bool away;    /* said so */
-    uint64_t had; /* up to here this connection brings nothing new */
+    bool away;                   /* said so */
+    uint64_t had;                /* up to here this connection brings nothing new */
+    uint64_t gone_from, gone_to; /* frames that are missing and not told yet; 0: none */
 
     pthread_mutex_t lock; /* guards all below, for acknowledgements and interrupts from other threads */
     struct bridge_client *client;
@@ -127,8 +131,11 @@ static int prepare_client(struct receiver *r, struct err *e)
     return 0;
 }
 
-static void say_gone(struct receiver *r, const struct bridge_welcome *welcome, uint64_t from)
+/* Frames that the sinks lack and the bridge has no more: an error line, and a gap for the next batch. */
+static void note_gone(struct receiver *r, const struct bridge_welcome *welcome, uint64_t from)
 {
+    r->gone_from = from;
+    r->gone_to = welcome->first - 1;
     log_error(&r->log,
               "the frames %" PRIu64 " to %" PRIu64
               " of spool %s are no longer kept by the bridge and are not in the "
@@ -149,8 +156,12 @@ static uint64_t start_behind(struct receiver *r, const struct bridge_welcome *we
 static int find_start(struct receiver *r, const struct bridge_welcome *welcome, uint64_t *from, struct err *e)
 {
     bool same = strcmp(welcome->spool, r->spool) == 0;
+    r->gone_from = r->gone_to = 0;
     if (same && r->last > 0) {
         *from = start_behind(r, welcome, r->last);
+        if (r->last + 1 < welcome->first) {
+            note_gone(r, welcome, r->last + 1);
+        }
         return 0;
     }
     uint64_t position;
@@ -158,7 +169,7 @@ static int find_start(struct receiver *r, const struct bridge_welcome *welcome, 
         return -1;
     }
     if (position > 0 && position + 1 < welcome->first) {
-        say_gone(r, welcome, position + 1);
+        note_gone(r, welcome, position + 1);
     }
     pthread_mutex_lock(&r->lock);
     memcpy(r->spool, welcome->spool, sizeof r->spool);
@@ -232,10 +243,44 @@ static int store(struct receiver *r, struct stream_receiver *to, const struct br
     return 0;
 }
 
+/* A gap event in the place of the last missing frame: so it goes the way of every frame, is in one
+ * transaction with the position that passes over the others, and is written once. The bridge is not told of
+ * that position before a frame of this connection has been read. */
+static int store_gap(struct receiver *r, struct stream_receiver *to, struct err *e)
+{
+    char detail[300];
+    struct buffer body = BUFFER(GAP_BODY_MAXIMUM), json = BUFFER(POST_MAXIMUM_BYTES);
+    struct post event;
+    const struct frame_head head = {r->gone_to};
+    const int64_t now = clock_wall_ms();
+    snprintf(detail, sizeof detail,
+             "consumer %s lacks the frames %" PRIu64 " to %" PRIu64 " of spool %s, which are no longer kept",
+             r->settings.consumer, r->gone_from, r->gone_to, r->spool);
+    gap_write(&body, &(struct gap){now, now, "spool", detail, (int64_t)(r->gone_to - r->gone_from + 1)});
+    gap_event(&event, "", &body);
+    post_write(&json, &event);
+    int result = buffer_failed(&body) || buffer_failed(&json)
+                     ? err_set(e, ERR_RETRY, "out of memory for a gap")
+                     : stream_receiver_store(to, view_make((const char *)&head, sizeof head),
+                                             buffer_view(&json), view_of(r->spool), head.sequence, e);
+    if (result == 0) {
+        pthread_mutex_lock(&r->lock);
+        r->last = r->gone_to;
+        pthread_mutex_unlock(&r->lock);
+        r->gone_from = r->gone_to = 0;
+    }
+    buffer_free(&body);
+    buffer_free(&json);
+    return result;
+}
+
 /* Reads until the connection is lost or it is time to stop; *e says why. */
 static void read_frames(struct receiver *r, struct stream_receiver *to, struct err *e)
 {
     err_set(e, ERR_RETRY, "stopped");
+    if (r->gone_to && store_gap(r, to, e) != 0) {
+        return;
+    }
     while (!stream_receiver_stopping(to)) {
         struct bridge_frame frame;
         int got = bridge_client_read(r->client, READ_MS, &frame, e);

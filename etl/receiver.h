@@ -3,7 +3,9 @@
  * Runs on a receiver thread of the context: connects as a numbered client, asks the sinks where to go on, and
  * stores frames in blocks. When the bridge goes away (said once, and once when it is back) it connects again
  * with a back-off of 0.1 s to 5 s and goes on behind the last frame it stored. When the queue is full it does
- * not read: the bridge's spool takes the rest.
+ * not read: the bridge's spool takes the rest. Frames that the sinks lack and that the bridge has no more
+ * (the database was restored, or the spool was full) become a gap event of cause `spool` and the empty
+ * source, which takes the number of the last of them.
  */
 #ifndef ROOST_ETL_RECEIVER_H
 #define ROOST_ETL_RECEIVER_H

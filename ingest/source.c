@@ -2,8 +2,8 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/log.h"
+#include "ingest/history.h"
 #include "ingest/http_stream.h"
 #include "ingest/lines.h"
 #include "ingest/outage.h"
@@ -16,17 +16,8 @@
 
 enum {
     MOST_BACKLOG = 1024 * 1024, /* libcurl hands over at most 16 KiB at once; the rest is safety */
-    MOST_EVENT_BODY = 4096,     /* of the events made here */
     MOST_IDENTITY = 64 * 1024,
     QUIET_MS = 60 * 1000 /* lines about unreadable messages and warnings are that far apart */
-};
-
-/* An outage that is over and has not been handed over yet. */
-struct gap {
-    bool due;
-    int64_t from, to;
-    const char *cause;
-    char detail[200];
 };
 
 struct source {
@@ -45,8 +36,8 @@ struct source {
     uv_timer_t wait_timer, count_timer;
     enum source_state state;
     struct backoff backoff;
-    struct source_counts counts, counted; /* counted: as of the last count event */
-    int64_t counted_at;
+    struct source_counts counts;
+    struct history history; /* what it tells about itself */
 
     bool paused;           /* by the caller */
     bool refused;          /* the caller did not take something; cleared by source_resume */
@@ -59,13 +50,11 @@ struct source {
 
     int64_t established_steady, last_byte_steady;
     uint64_t messages;    /* of this stream */
-    uint64_t undelivered; /* of this stream, as last told */
     bool evicted;         /* the last streams ended because another client of the account came */
     bool evicted_now;     /* this one did */
     bool streamed_before; /* with these credentials, now or in an earlier life */
     unsigned final_answers;
     struct outage outage;
-    struct gap gap;
     struct log_repeat unreadable_log, remark_log;
 
     bool stopping;
@@ -183,8 +172,9 @@ static void offer_message(struct source *s, const struct post *post, struct view
 }
 
 /* An event made here, of this kind with this body. True when the caller has it. */
-static bool offer_own(struct source *s, enum post_kind kind, struct buffer *body)
+static bool offer_own(void *user, enum post_kind kind, struct buffer *body)
 {
+    struct source *s = user;
     struct post p;
     struct err e = {ERR_RETRY, ""};
     post_init(&p);
@@ -193,46 +183,21 @@ static bool offer_own(struct source *s, enum post_kind kind, struct buffer *body
     p.source = view_of(source_name(s));
     p.received_at = clock_wall_ms();
     p.body = buffer_view(body);
-    int outcome = buffer_failed(body) ? 1 : offer(s, &p, &e);
+    int outcome = is_full(s) || s->stopping ? -1 : buffer_failed(body) ? 1 : offer(s, &p, &e);
     buffer_free(body);
     return outcome >= 0;
 }
 
-static void offer_gap(struct source *s)
-{
-    if (!s->gap.due || is_full(s)) {
-        return;
-    }
-    char from[CLOCK_TEXT_SIZE], to[CLOCK_TEXT_SIZE];
-    struct buffer body = BUFFER(MOST_EVENT_BODY);
-    buffer_print(&body, "{\"started_at\":\"%s\",\"ended_at\":\"%s\",\"cause\":\"%s\",\"detail\":",
-                 clock_format(s->gap.from, from), clock_format(s->gap.to, to), s->gap.cause);
-    json_add_string(&body, view_of(s->gap.detail));
-    buffer_add_byte(&body, '}');
-    s->gap.due = !offer_own(s, POST_GAP, &body);
-}
-
+/* Counts are told between messages. */
 static void offer_count(struct source *s)
 {
-    const struct source_counts *now = &s->counts, *then = &s->counted;
-    if (is_full(s) || s->feeding || now->received == then->received) {
+    if (s->feeding || s->stopping) {
         return;
     }
-    char from[CLOCK_TEXT_SIZE], to[CLOCK_TEXT_SIZE];
-    int64_t wall = clock_wall_ms();
-    struct source_counts counted = *now;
-    struct buffer body = BUFFER(MOST_EVENT_BODY);
-    buffer_print(&body, "{\"from\":\"%s\",\"to\":\"%s\",\"received\":%llu,\"posts\":%llu,\"events\":%llu",
-                 clock_format(s->counted_at, from), clock_format(wall, to),
-                 (unsigned long long)(now->received - then->received),
-                 (unsigned long long)(now->posts - then->posts),
-                 (unsigned long long)(now->events - then->events));
-    buffer_print(&body, ",\"filtered\":%llu,\"unreadable\":%llu}",
-                 (unsigned long long)(now->filtered - then->filtered),
-                 (unsigned long long)(now->unreadable - then->unreadable));
-    if (offer_own(s, POST_COUNT, &body)) {
-        s->counted = counted;
-        s->counted_at = wall;
+    if (s->state == SOURCE_STREAMING) {
+        history_offer_stream(&s->history, &s->counts);
+    } else {
+        history_offer(&s->history, &s->counts);
     }
 }
 
@@ -252,10 +217,7 @@ static void note_remark(struct source *s, const struct source_remark *remark)
         log_notice(&s->log, "%s", remark->text);
     }
     s->evicted_now |= remark->evicted;
-    if (remark->undelivered > s->undelivered) {
-        s->counts.undelivered += remark->undelivered - s->undelivered;
-        s->undelivered = remark->undelivered;
-    }
+    s->counts.undelivered += history_undelivered(&s->history, remark->undelivered);
 }
 
 static void read_message(struct source *s, struct view message, int64_t received_at, bool again)
@@ -267,13 +229,13 @@ static void read_message(struct source *s, struct view message, int64_t received
         set_aside(s, e.text, message);
         return;
     }
-    if (!again) {
-        note_remark(s, &remark);
-    }
     if (post) {
         offer_message(s, post, message, received_at);
     } else {
         s->counts.filtered++;
+    }
+    if (!again && !s->stopping) {
+        note_remark(s, &remark);
     }
 }
 
@@ -359,10 +321,6 @@ static void end_outage(struct source *s)
         log_notice(&s->log, "streaming %sfrom %s after %.1f s, at attempt %llu", o->first ? "" : "again ",
                    s->place, (double)lasted / 1000.0, (unsigned long long)(o->attempts + (o->first ? 2 : 1)));
     }
-    if (!o->first) {
-        s->gap = (struct gap){true, o->began_wall, clock_wall_ms(), o->cause, ""};
-        memcpy(s->gap.detail, o->detail, sizeof s->gap.detail);
-    }
 }
 
 static void on_wait_over(uv_timer_t *timer)
@@ -387,6 +345,7 @@ struct failure {
 static void wait_after(struct source *s, const struct failure *f, const char *why)
 {
     bool print = outage_failed(&s->outage, f->cause, f->silence, why, s->counts.connects == 0);
+    history_lost(&s->history, s->state == SOURCE_STREAMING, f->silence, f->cause, why);
     bool top = f->wait && backoff_at_top(&s->backoff, s->timing->backoff, f->ladder) && !s->outage.top_logged;
     s->outage.top_logged |= top;
     if (f->wait == 0 && print) {
@@ -397,6 +356,7 @@ static void wait_after(struct source *s, const struct failure *f, const char *wh
     }
     s->state = f->down ? SOURCE_DOWN : SOURCE_WAITING;
     uv_timer_start(&s->wait_timer, on_wait_over, (uint64_t)f->wait, 0);
+    history_offer(&s->history, &s->counts);
 }
 
 static void fail(struct source *s, enum backoff_ladder ladder, const char *cause, int64_t at_least,
@@ -484,16 +444,16 @@ static void on_response(void *user, const struct http_response *r)
     s->established_steady = clock_steady_ms();
     s->last_byte_steady = s->established_steady;
     s->messages = 0;
-    s->undelivered = 0;
     s->final_answers = 0;
     s->evicted_now = false;
     if (!s->evicted) {
         backoff_established(&s->backoff);
     }
     end_outage(s);
+    history_streams(&s->history);
     s->counts.connects++;
     remember_streamed(s);
-    offer_gap(s);
+    history_offer(&s->history, &s->counts);
     if (is_full(s)) {
         http_stream_pause(s->http);
     }
@@ -610,10 +570,10 @@ void source_start(struct source *s)
         return;
     }
     s->state = SOURCE_CONNECTING;
-    s->counted_at = clock_wall_ms();
     uv_timer_start(&s->count_timer, on_count_timer, (uint64_t)s->timing->count_interval,
                    (uint64_t)s->timing->count_interval);
     uv_timer_start(&s->wait_timer, on_wait_over, 0, 0);
+    history_offer(&s->history, &s->counts);
 }
 
 void source_pause(struct source *s)
@@ -631,7 +591,7 @@ void source_resume(struct source *s)
         return;
     }
     s->refused = false;
-    offer_gap(s);
+    history_offer(&s->history, &s->counts);
     offer_held(s);
     if (!is_full(s) && s->backlog.length) {
         struct view rest = feed(s, buffer_view(&s->backlog));
@@ -740,6 +700,13 @@ struct source *source_open(uv_loop_t *loop, const struct source_settings *settin
         source_free(s);
         return NULL;
     }
+    s->history.log = &s->log;
+    s->history.offer = offer_own;
+    s->history.user = s;
+    if (history_open(&s->history, options->ledger, settings->name, e)) {
+        source_free(s);
+        return NULL;
+    }
     use_streamed_file(s, false, &s->streamed_before, e);
     uv_timer_init(loop, &s->wait_timer);
     uv_timer_init(loop, &s->count_timer);
@@ -749,12 +716,13 @@ struct source *source_open(uv_loop_t *loop, const struct source_settings *settin
     return s;
 }
 
-void source_stop(struct source *s, void (*done)(void *user), void *user)
+void source_stop(struct source *s, const char *cause, void (*done)(void *user), void *user)
 {
     if (s->stopping) {
         return;
     }
     offer_count(s);
+    history_close(&s->history, cause);
     s->stopping = true;
     s->state = SOURCE_STOPPED;
     s->done = done;

@@ -6,8 +6,10 @@
  * came, and keeps exactly one that was refused; then it stops reading, so that the server waits in TCP's
  * window, until it is resumed. Every failure is classed once, in here, and climbs one of the ladders of
  * ingest/backoff.h. An outage is logged when it begins and when it ends, with its length; repeats are
- * collapsed. It crosses the bridge as a `gap` event, and each minute what was received, kept, filtered and
- * unreadable as a `count` event. Neither secrets nor texts of posts are logged.
+ * collapsed. When a source streams again, the outage crosses the bridge as `gap` events (ingest/ledger.h); so
+ * does, at each `limit` notice, what the server left out. Each minute of a stream, and at its end, a `count`
+ * event tells from when to when it was heard and what was received, kept, filtered and unreadable. Neither
+ * secrets nor texts of posts are logged.
  *
  * Everything happens on the loop's thread; every function may be called from inside a callback.
  */
@@ -17,6 +19,7 @@
 #include "base/err.h"
 #include "bridge/post.h"
 #include "ingest/backoff.h"
+#include "ingest/ledger_file.h"
 #include "ingest/set_aside.h"
 #include "ingest/settings.h"
 
@@ -76,6 +79,7 @@ struct source_events { /* NULL members are not called; `user` is handed back */
 struct source_options {
     const struct source_timing *timing; /* NULL: the network's documents' */
     struct set_aside *set_aside;        /* for unreadable messages; shared; NULL: they are only counted */
+    struct ledger *ledger;              /* of all sources; NULL: it forgets its outages when it stops */
     const char *streamed_path; /* file with a hash of all credentials that ever streamed; NULL: not kept */
 };
 
@@ -94,10 +98,11 @@ void source_pause(struct source *s);
 /* There is room again: what was refused is offered again, then reading goes on. */
 void source_resume(struct source *s);
 
-/* Offers a last `count` event, ends the connection, gives everything back, then calls done(user) (may be
+/* `cause` is what roost.gaps will say of the time from now on: "stopped" or "reload".
+ * Offers a last `count` event, ends the connection, gives everything back, then calls done(user) (may be
  * NULL) from the loop. s must not be used after this call. A post that was refused and messages read behind
  * it are dropped and the log says how many. Also for a source never started. */
-void source_stop(struct source *s, void (*done)(void *user), void *user);
+void source_stop(struct source *s, const char *cause, void (*done)(void *user), void *user);
 
 const char *source_name(const struct source *s);
 enum source_state source_state(const struct source *s);

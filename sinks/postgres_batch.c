@@ -303,12 +303,15 @@ static int write_batch_row(struct batch *b, size_t index, struct err *e)
 }
 
 /* A gap event is a row of roost.gaps too; its body has the columns by name. One that lacks them stays an
- * event only. */
+ * event only. The same gap is one row, though it may come twice: to two consumers of one database, and again
+ * from a listener that was killed before it had noted that it was told. */
 static int write_gap(struct batch *b, const struct post *event, struct err *e)
 {
     static const char sql[] =
         "INSERT INTO roost.gaps (source, started_at, ended_at, cause, detail, undelivered)"
-        " VALUES ($1, $2, $3, $4, $5, $6)";
+        " SELECT $1, $2::timestamptz, $3::timestamptz, $4, $5, $6::bigint WHERE NOT EXISTS (SELECT FROM "
+        "roost.gaps AS g WHERE g.source = $1 AND g.started_at = $2::timestamptz AND g.cause = $4 AND "
+        "g.ended_at IS NOT DISTINCT FROM $3::timestamptz AND g.detail IS NOT DISTINCT FROM $5)";
     cJSON *body = cJSON_ParseWithLength(event->body.at, event->body.length);
     struct view ended = json_text(body, "ended_at");
     int64_t start, end = CLOCK_NONE, undelivered = json_number(body, "undelivered", -1);

@@ -68,7 +68,11 @@ static void take_event(struct fixture *f, const struct post *post)
         cr_expect(eq(int, clock_parse(json_text(body, "started_at"), &from), 0));
         cr_expect(eq(int, clock_parse(json_text(body, "ended_at"), &to), 0));
         cr_expect(to >= from);
-        buffer_print(&f->gaps, "%.*s ", VIEW_PRINT(json_text(body, "cause")));
+        buffer_print(&f->gaps, "%.*s", VIEW_PRINT(json_text(body, "cause")));
+        if (json_member(body, "undelivered")) {
+            buffer_print(&f->gaps, ":%lld", (long long)json_number(body, "undelivered", -1));
+        }
+        buffer_add_byte(&f->gaps, ' ');
     }
     if (post->kind == POST_COUNT) {
         buffer_print(&f->filtered, "%lld ", (long long)json_number(body, "filtered", -1));
@@ -99,7 +103,7 @@ static int on_post(void *user, struct source *s, const struct post *post, struct
     }
     if (f->stop_in_post) {
         f->stop_in_post = false;
-        source_stop(s, on_done, f);
+        source_stop(s, "stopped", on_done, f);
         f->source = NULL;
     }
     return 0;
@@ -151,8 +155,9 @@ static void prepare(struct fixture *f)
     f->backoff.calm = HOUR;
     f->timing = *x_v1_protocol.timing;
     f->timing.backoff = &f->backoff;
-    f->options =
-        (struct source_options){&f->timing, set_aside_new(f->folder, SET_ASIDE_FILE_LIMIT), f->streamed};
+    f->options = (struct source_options){.timing = &f->timing,
+                                         .set_aside = set_aside_new(f->folder, SET_ASIDE_FILE_LIMIT),
+                                         .streamed_path = f->streamed};
 }
 
 static void start(struct fixture *f)
@@ -177,7 +182,7 @@ static void start(struct fixture *f)
 static void stop_source(struct fixture *f)
 {
     if (f->source) {
-        source_stop(f->source, on_done, f);
+        source_stop(f->source, "stopped", on_done, f);
         f->source = NULL;
     }
     RUN_UNTIL(f, f->closed);
@@ -279,7 +284,7 @@ Test(x_v1, posts_and_events_arrive_in_order_and_what_cannot_be_read_is_set_aside
     RUN_UNTIL(&f, f.posts == 2);
     cr_expect(eq(str, f.texts[0], "tea 01"));
     cr_expect(eq(str, f.texts[1], "tea 02"));
-    cr_expect(eq(str, (char *)buffer_string(&f.kinds), "limit delete unknown limit "));
+    cr_expect(eq(str, (char *)buffer_string(&f.kinds), "limit gap delete unknown limit gap "));
     struct source_counts counts = source_count(f.source);
     cr_expect(eq(u64, counts.received, 7));
     cr_expect(eq(u64, counts.posts, 2));
@@ -287,6 +292,7 @@ Test(x_v1, posts_and_events_arrive_in_order_and_what_cannot_be_read_is_set_aside
     cr_expect(eq(u64, counts.unreadable, 1));
     cr_expect(eq(u64, counts.keep_alives, 1));
     cr_expect(eq(u64, counts.undelivered, 20));
+    cr_expect(eq(str, (char *)buffer_string(&f.gaps), "limit:12 limit:8 "));
     cr_expect(eq(u64, counts.connects, 1));
     cr_expect(eq(int, source_state(f.source), SOURCE_STREAMING));
     char path[128];
@@ -731,13 +737,62 @@ Test(x_v1, what_the_local_filter_leaves_out_is_counted_in_a_count_event)
     f.timing.count_interval = 50;
     server_add(f.server, script);
     start(&f);
-    RUN_UNTIL(&f, f.events == 1);
+    RUN_UNTIL(&f, f.events == 2);
     cr_expect(eq(sz, f.posts, 1));
     cr_expect(eq(u64, source_count(f.source).filtered, 2));
-    cr_expect(eq(str, (char *)buffer_string(&f.kinds), "count "));
-    cr_expect(eq(str, (char *)buffer_string(&f.filtered), "2 "));
-    stop_source(&f);
-    cr_expect(eq(sz, f.events, 1)); /* nothing new since */
+    cr_expect(eq(str, (char *)buffer_string(&f.kinds), "count count "));
+    cr_expect(eq(str, (char *)buffer_string(&f.filtered), "2 0 ")); /* nothing came, but it was heard */
+    finish(&f);
+}
+
+static bool streams(const struct fixture *f)
+{
+    return source_state(f->source) == SOURCE_STREAMING;
+}
+
+Test(x_v1, limit_notices_begin_at_zero_with_each_connection)
+{
+    static const struct server_step first[] = {{SERVER_SAY, STREAM_HEAD, 0},
+                                               {SERVER_CHUNK, "{\"limit\":{\"track\":30}}\r\n", 0},
+                                               {SERVER_SAY, LAST_CHUNK, 0},
+                                               {SERVER_END, NULL, 0}};
+    static const struct server_step second[] = {
+        {SERVER_SAY, STREAM_HEAD, 0},
+        {SERVER_CHUNK, "{\"limit\":{\"track\":5}}\r\n{\"limit\":{\"track\":5}}\r\n" TWEET("01"), 0},
+        {SERVER_HOLD, NULL, 0}};
+    struct fixture f;
+    prepare(&f);
+    f.backoff.calm = 0;
+    server_add(f.server, first);
+    server_add(f.server, second);
+    start(&f);
+    RUN_UNTIL(&f, f.posts == 1);
+    cr_expect(eq(str, (char *)buffer_string(&f.gaps), "limit:30 server limit:5 "));
+    finish(&f);
+}
+
+Test(x_v1, a_stop_is_a_gap_of_the_next_life_and_a_reload_too)
+{
+    struct fixture f;
+    struct err e;
+    char path[96];
+    prepare(&f);
+    snprintf(path, sizeof path, "%s/sources", f.folder);
+    f.options.ledger = ledger_open(&f.loop, path, &e);
+    cr_assert(ne(ptr, f.options.ledger, NULL));
+    for (int life = 0; life < 3; life++) {
+        server_add(f.server, tea_for_ever);
+        start(&f);
+        RUN_UNTIL(&f, streams(&f));
+        source_stop(f.source, life ? "stopped" : "reload", on_done, &f);
+        f.source = NULL;
+        RUN_UNTIL(&f, f.closed);
+        f.closed = false;
+    }
+    cr_expect(eq(str, (char *)buffer_string(&f.gaps), "reload stopped "));
+    ledger_close(f.options.ledger, on_done, &f);
+    RUN_UNTIL(&f, f.closed);
+    unlink(path);
     finish(&f);
 }
 

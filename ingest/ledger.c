@@ -1,0 +1,197 @@
+#include "ingest/ledger.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ledger_moment ledger_now(const char *boot)
+{
+    struct ledger_moment m = {.wall = clock_wall_ms(), .steady = clock_steady_ms()};
+    snprintf(m.boot, sizeof m.boot, "%s", boot);
+    return m;
+}
+
+int64_t ledger_wall(const struct ledger_moment *m, const struct ledger_moment *now)
+{
+    return strcmp(m->boot, now->boot) == 0 ? now->wall - (now->steady - m->steady) : m->wall;
+}
+
+/* The causes in which no listener was there. */
+static bool is_absence(const char *cause)
+{
+    return strcmp(cause, "stopped") == 0 || strcmp(cause, "killed") == 0 || strcmp(cause, "reload") == 0;
+}
+
+bool ledger_lost(struct ledger_entry *entry, const struct ledger_moment *from, const char *cause,
+                 const char *detail)
+{
+    if (!entry->begun || entry->leg_count == LEDGER_LEGS) {
+        return false;
+    }
+    if (entry->leg_count && is_absence(entry->legs[entry->leg_count - 1].cause) == is_absence(cause)) {
+        return false;
+    }
+    struct ledger_leg *leg = &entry->legs[entry->leg_count++];
+    *leg = (struct ledger_leg){.from = *from};
+    snprintf(leg->cause, sizeof leg->cause, "%s", cause);
+    snprintf(leg->detail, sizeof leg->detail, "%.*s", LEDGER_DETAIL_SIZE - 1, detail);
+    return true;
+}
+
+bool ledger_resume(struct ledger_entry *entry, const struct ledger_moment *now)
+{
+    bool heard = entry->begun && entry->running && entry->leg_count == 0;
+    if (entry->running) {
+        ledger_lost(entry, &entry->alive, "killed", "roost listen ended without a stop");
+    }
+    entry->running = true;
+    if (!heard) {
+        entry->alive = *now;
+    }
+    return heard;
+}
+
+void ledger_stop(struct ledger_entry *entry, const struct ledger_moment *now, const char *cause,
+                 const char *detail)
+{
+    ledger_lost(entry, now, cause, detail);
+    entry->running = false;
+    entry->alive = *now;
+}
+
+/* The legs as rows that touch, the last one ending at wall time `to`. A clock that was set back between two
+ * boots would turn a leg around; it then has no length. */
+static size_t make_rows(const struct ledger_entry *entry, size_t count, int64_t to,
+                        const struct ledger_moment *now, struct ledger_row *rows)
+{
+    for (size_t i = count; i-- > 0;) {
+        const struct ledger_leg *leg = &entry->legs[i];
+        int64_t from = ledger_wall(&leg->from, now);
+        rows[i] = (struct ledger_row){.from = from < to ? from : to, .to = to, .undelivered = -1};
+        memcpy(rows[i].cause, leg->cause, sizeof rows[i].cause);
+        memcpy(rows[i].detail, leg->detail, sizeof rows[i].detail);
+        to = rows[i].from;
+    }
+    return count;
+}
+
+size_t ledger_streams(struct ledger_entry *entry, const struct ledger_moment *now,
+                      struct ledger_row rows[LEDGER_LEGS])
+{
+    size_t count = make_rows(entry, entry->leg_count, now->wall, now, rows);
+    entry->leg_count = 0;
+    entry->begun = entry->running = true;
+    entry->alive = entry->counted = *now;
+    return count;
+}
+
+size_t ledger_end(struct ledger_entry *entry, const struct ledger_moment *now,
+                  struct ledger_row rows[LEDGER_LEGS])
+{
+    size_t count = entry->leg_count;
+    int64_t to = ledger_wall(&entry->alive, now);
+    if (count && is_absence(entry->legs[count - 1].cause)) {
+        to = ledger_wall(&entry->legs[--count].from, now);
+    }
+    count = make_rows(entry, count, to, now, rows);
+    *entry = (struct ledger_entry){0};
+    return count;
+}
+
+/* --- as text --- */
+
+static void write_moment(struct buffer *into, const char *key, const struct ledger_moment *m)
+{
+    buffer_print(into, "\"%s\":{\"wall\":%lld,\"steady\":%lld,\"boot\":", key, (long long)m->wall,
+                 (long long)m->steady);
+    json_add_string(into, view_of(m->boot));
+    buffer_add_byte(into, '}');
+}
+
+void ledger_write(struct buffer *into, const char *name, const struct ledger_entry *entry)
+{
+    buffer_add_text(into, "{\"name\":");
+    json_add_string(into, view_of(name));
+    buffer_print(into, ",\"begun\":%s,\"running\":%s,", entry->begun ? "true" : "false",
+                 entry->running ? "true" : "false");
+    write_moment(into, "alive", &entry->alive);
+    buffer_add_byte(into, ',');
+    write_moment(into, "counted", &entry->counted);
+    buffer_add_text(into, ",\"legs\":[");
+    for (size_t i = 0; i < entry->leg_count; i++) {
+        const struct ledger_leg *leg = &entry->legs[i];
+        buffer_add_text(into, i ? ",{" : "{");
+        write_moment(into, "from", &leg->from);
+        buffer_add_text(into, ",\"cause\":");
+        json_add_string(into, view_of(leg->cause));
+        buffer_add_text(into, ",\"detail\":");
+        json_add_string(into, view_of(leg->detail));
+        buffer_add_byte(into, '}');
+    }
+    buffer_add_text(into, "]}");
+}
+
+/* A text member into a fixed string; false: it is none, or too long. */
+static bool read_text(const cJSON *object, const char *key, char *into, size_t size)
+{
+    struct view text = json_text(object, key);
+    if (view_absent(text) || text.length >= size) {
+        return false;
+    }
+    memcpy(into, text.at, text.length);
+    into[text.length] = '\0';
+    return true;
+}
+
+static bool read_moment(const cJSON *object, const char *key, struct ledger_moment *m)
+{
+    const cJSON *moment = json_member(object, key);
+    m->wall = json_number(moment, "wall", CLOCK_NONE);
+    m->steady = json_number(moment, "steady", CLOCK_NONE);
+    return m->wall != CLOCK_NONE && m->steady != CLOCK_NONE &&
+           read_text(moment, "boot", m->boot, sizeof m->boot);
+}
+
+static bool read_entry(const cJSON *tree, struct ledger_entry *entry)
+{
+    const cJSON *legs = json_member(tree, "legs"), *leg;
+    int begun = json_flag(tree, "begun"), running = json_flag(tree, "running");
+    if (begun < 0 || running < 0 || !read_moment(tree, "alive", &entry->alive) ||
+        !read_moment(tree, "counted", &entry->counted) || !cJSON_IsArray(legs)) {
+        return false;
+    }
+    entry->begun = begun;
+    entry->running = running;
+    cJSON_ArrayForEach(leg, legs)
+    {
+        if (entry->leg_count == LEDGER_LEGS) {
+            return false;
+        }
+        struct ledger_leg *into = &entry->legs[entry->leg_count++];
+        if (!read_moment(leg, "from", &into->from) ||
+            !read_text(leg, "cause", into->cause, sizeof into->cause) ||
+            !read_text(leg, "detail", into->detail, sizeof into->detail)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int ledger_read(struct view json, char **name, struct ledger_entry *entry, struct err *e)
+{
+    cJSON *tree = cJSON_ParseWithLength(json.at, json.length);
+    *entry = (struct ledger_entry){0};
+    *name = view_copy(json_text(tree, "name"));
+    bool good = *name && read_entry(tree, entry);
+    cJSON_Delete(tree);
+    if (good) {
+        return 0;
+    }
+    free(*name);
+    *name = NULL;
+    *entry = (struct ledger_entry){0};
+    return err_set(e, ERR_REJECT, "it is no entry of a source's ledger");
+}

@@ -1,0 +1,174 @@
+/* What the spool loses becomes gap events in the spool itself. */
+#include "bridge/bridge.h"
+
+#include "base/json.h"
+#include "bridge/spool.h"
+#include "support/bridge_support.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct fixture {
+    uv_loop_t loop;
+    struct bridge_settings settings;
+    struct bridge *bridge;
+    bool closed;
+    struct buffer gaps; /* "cause undelivered; " of each */
+    uint64_t frames;
+};
+
+static void on_closed(void *user)
+{
+    ((struct fixture *)user)->closed = true;
+}
+
+static bool is_closed(void *user)
+{
+    return ((struct fixture *)user)->closed;
+}
+
+static void open_bridge(struct fixture *f)
+{
+    struct err e;
+    f->bridge = bridge_open(&f->loop, &f->settings, NULL, &e);
+    cr_assert_not_null(f->bridge, "%s", e.text);
+}
+
+static void close_bridge(struct fixture *f)
+{
+    f->closed = false;
+    bridge_close(f->bridge, 2000, on_closed, f);
+    cr_assert(support_run_until(&f->loop, is_closed, f));
+}
+
+static void make(struct fixture *f, int64_t maximum)
+{
+    *f = (struct fixture){.gaps = BUFFER(1 << 20)};
+    uv_loop_init(&f->loop);
+    f->settings = (struct bridge_settings){.listen = (char *)"127.0.0.1:0",
+                                           .end_marker = (char *)"__end",
+                                           .spool_dir = support_folder(),
+                                           .spool_max = maximum,
+                                           .when_full = BRIDGE_WHEN_FULL_DROP_OLDEST};
+    open_bridge(f);
+}
+
+static void drop(struct fixture *f)
+{
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&f->loop);
+    support_remove(f->settings.spool_dir);
+    buffer_free(&f->gaps);
+}
+
+static void publish(struct fixture *f, int count)
+{
+    struct post post;
+    struct err e;
+    post_init(&post);
+    post.network = VIEW("x");
+    post.id = VIEW("1");
+    post.text = VIEW("a text that is long enough to fill a spool after a while");
+    for (int i = 0; i < count; i++) {
+        while (bridge_publish(f->bridge, &post, &e)) { /* the oldest segment is still being synced */
+            cr_assert_eq(e.kind, ERR_RETRY);
+            uv_run(&f->loop, UV_RUN_ONCE);
+        }
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+}
+
+/* Reads what the closed bridge's spool keeps. */
+static void read_spool(struct fixture *f)
+{
+    struct err e;
+    struct spool_settings settings = {.folder = f->settings.spool_dir, .maximum_bytes = 1 << 30};
+    struct spool_events none = {0};
+    struct spool *spool = spool_open(&f->loop, &settings, &none, &e);
+    cr_assert_not_null(spool, "%s", e.text);
+    struct spool_cursor *cursor = spool_read_from(spool, 1, &e);
+    struct spool_frame frame;
+    f->frames = 0;
+    while (spool_next(cursor, &frame, &e) == 1) {
+        cJSON *event = cJSON_ParseWithLength(frame.payload.at, frame.payload.length);
+        const cJSON *body = json_member(event, "body");
+        f->frames++;
+        if (view_is(json_text(event, "kind"), "gap")) {
+            cr_expect(view_is(json_text(event, "source"), ""));
+            cr_expect(strstr(json_text(body, "detail").at, "frames") != NULL);
+            buffer_print(&f->gaps, "%s %lld; ", json_text(body, "cause").at,
+                         (long long)json_number(body, "undelivered", -1));
+        }
+        cJSON_Delete(event);
+    }
+    spool_close_cursor(cursor);
+    f->closed = false;
+    spool_close(spool, on_closed, f);
+    cr_assert(support_run_until(&f->loop, is_closed, f));
+}
+
+static void flip(const char *folder, long from_end)
+{
+    char *path = support_last_segment(folder);
+    struct stat status;
+    unsigned char byte;
+    int fd = open(path, O_RDWR);
+    fstat(fd, &status);
+    cr_assert_eq(pread(fd, &byte, 1, status.st_size - from_end), 1);
+    byte ^= 1;
+    cr_assert_eq(pwrite(fd, &byte, 1, status.st_size - from_end), 1);
+    close(fd);
+    free(path);
+}
+
+Test(losses, a_damaged_frame_is_a_gap_of_one_after_the_restart)
+{
+    struct fixture f;
+    make(&f, 1 << 24);
+    publish(&f, 5);
+    close_bridge(&f);
+    flip(f.settings.spool_dir, 400); /* in the middle */
+    open_bridge(&f);
+    close_bridge(&f);
+    read_spool(&f);
+    cr_expect_str_eq(buffer_string(&f.gaps), "corrupt 1; ");
+    cr_expect_eq(f.frames, 5, "four posts and the gap");
+    drop(&f);
+}
+
+Test(losses, half_a_frame_at_the_end_is_no_gap)
+{
+    struct fixture f;
+    make(&f, 1 << 24);
+    publish(&f, 5);
+    close_bridge(&f);
+    char *path = support_last_segment(f.settings.spool_dir);
+    FILE *file = fopen(path, "a");
+    fputs("RS", file);
+    fclose(file);
+    free(path);
+    open_bridge(&f);
+    close_bridge(&f);
+    read_spool(&f);
+    cr_expect_str_eq(buffer_string(&f.gaps), "");
+    cr_expect_eq(f.frames, 5);
+    drop(&f);
+}
+
+Test(losses, dropping_the_oldest_is_told_with_the_numbers_that_went)
+{
+    struct fixture f;
+    make(&f, 100000);
+    publish(&f, 2000);
+    struct bridge_numbers numbers;
+    bridge_count(f.bridge, &numbers);
+    close_bridge(&f);
+    cr_expect(numbers.first > 1);
+    read_spool(&f);
+    cr_expect_not_null(strstr(buffer_string(&f.gaps), "spool_full "), "%s", buffer_string(&f.gaps));
+    drop(&f);
+}

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""The gap ledger: what was done to a source, and to its listener, stands in roost.gaps with cause, start and end."""
+import sys
+import time
+
+import support
+from support import Postgres, Process, Simulator, recorded, roost, wait_until, write_configuration
+
+# Between a doing and its row lie the listener's own second (it is noted as alive once a second) and a loaded machine.
+NEAR = 3.0
+
+
+def gaps(postgres, database):
+    return postgres.rows("select source, cause, detail, undelivered, extract(epoch from started_at)::float8 as began,"
+                         " extract(epoch from ended_at)::float8 as ended from roost.gaps order by started_at, ended_at", database)
+
+
+def await_gaps(postgres, database, causes, alive):
+    def found():
+        rows = [r for r in gaps(postgres, database) if r["cause"] != "limit"]
+        return rows if [r["cause"] for r in rows] == causes else None
+    try:
+        return wait_until(f"the gaps {causes}", found, alive=alive)
+    except AssertionError:
+        print([(r["cause"], r["detail"]) for r in gaps(postgres, database)])
+        raise
+
+
+def near(found, done, what):
+    assert abs(found - done) < NEAR, f"{what}: {found - done:+.3f} s from when it was done"
+
+
+def streams(listen):
+    wait_until("the stream", lambda: "streaming " in listen.log(), alive=[listen])
+    return time.time()
+
+
+def lives_noted(conf):
+    """The ledger says that the source streams and was alive a moment ago."""
+    path = conf.parent / "spool/sources"
+    text = path.read_text() if path.exists() else ""
+    return '"legs":[]' in text and '"running":true' in text
+
+
+def server_again(port, *arguments):
+    """A server where the killed one was."""
+    simulator = Process("simulator", "simulate", "--listen", f"127.0.0.1:{port}", "--rate", "50", "--loop", *arguments)
+    wait_until("the simulator to listen", lambda: "listening on http" in simulator.log(), alive=[simulator])
+    return simulator
+
+
+def prepare(name, *arguments):
+    postgres = Postgres()
+    database = postgres.create()
+    simulator = Simulator(*arguments)
+    conf = write_configuration(name, simulator.url, database, postgres, keywords="coffee, music")
+    roost("migrate", "-c", conf)
+    return postgres, database, simulator, conf
+
+
+def test_stops_kills_reloads_and_lost_networks_are_gaps_with_their_times():
+    postgres, database, simulator, conf = prepare("lives", "--rate", "50", "--loop")
+    etl = Process("etl", "etl", "-c", conf)
+    listen = Process("listen", "listen", "-c", conf)
+    first = streams(listen)
+
+    # A clean stop.
+    stopped = time.time()
+    listen.stop()
+    listen = Process("listen", "listen", "-c", conf)
+    back = streams(listen)
+    rows = await_gaps(postgres, database, ["stopped"], [simulator, etl, listen])
+    near(rows[0]["began"], stopped, "the stop")
+    near(rows[0]["ended"], back, "the start after it")
+
+    # A kill.
+    wait_until("the ledger", lambda: lives_noted(conf), alive=[listen])
+    killed = time.time()
+    listen.kill()
+    listen = Process("listen", "listen", "-c", conf)
+    back = streams(listen)
+    rows = await_gaps(postgres, database, ["stopped", "killed"], [simulator, etl, listen])
+    near(rows[1]["began"], killed, "the kill")
+    near(rows[1]["ended"], back, "the start after it")
+
+    # The server goes away; the listener is killed in that outage, stopped in it, and comes back with the server.
+    wait_until("the ledger", lambda: lives_noted(conf), alive=[listen])
+    gone = time.time()
+    port = simulator.base.rsplit(":", 1)[1]
+    simulator.kill()
+    wait_until("the outage to be noted", lambda: '"cause":"network"' in (conf.parent / "spool/sources").read_text(), alive=[listen])
+    killed = time.time()
+    listen.kill()
+    listen = Process("listen", "listen", "-c", conf)
+    wait_until("a failed attempt", lambda: "next attempt" in listen.log(), alive=[listen])
+    failed = time.time()
+    stopped = time.time()
+    listen.stop()
+    simulator = server_again(port)
+    listen = Process("listen", "listen", "-c", conf)
+    back = streams(listen)
+    causes = ["stopped", "killed", "network", "killed", "network", "stopped"]
+    outage = await_gaps(postgres, database, causes, [simulator, etl, listen])[2:]
+    for row, when, what in zip(outage, [gone, killed, failed, stopped], ["the server's end", "the kill", "the failure", "the stop"]):
+        near(row["began"], when, what)
+    near(outage[-1]["ended"], back, "the stream after the outage")
+    for before, after in zip(outage, outage[1:]):
+        assert before["ended"] == after["began"], "rows of one outage touch"
+
+    # Another configuration.
+    hung_up = time.time()
+    listen.child.send_signal(support.signal.SIGHUP)
+    rows = await_gaps(postgres, database, causes + ["reload"], [simulator, etl, listen])
+    near(rows[-1]["began"], hung_up, "the hang-up")
+    listen.stop()
+    end = time.time()
+    wait_until("the last count", lambda: postgres.psql(
+        f"select max((body->>'to')::timestamptz) > to_timestamp({end - NEAR}) from roost.events where kind = 'count'", database) == "t", alive=[etl])
+    covered, missed = postgres.psql("select sum(covered_seconds)::float8, sum(gap_seconds)::float8 from roost.coverage where source = 'test'",
+                                    database).split("\t")
+    total = sum(r["ended"] - r["began"] for r in rows)
+    assert abs(float(missed) - total) < 0.01, "gaps do not overlap"
+    assert abs(float(covered) + float(missed) - (end - first)) < NEAR, f"{covered} s heard + {missed} s missed of {end - first} s"
+    etl.stop()
+    simulator.stop()
+
+
+def test_cuts_and_refused_attempts_are_gaps_of_the_network():
+    postgres, database, simulator, conf = prepare("cuts", "--rate", "100", "--loop", "--cut-after", "60")
+    running = [simulator, Process("listen", "listen", "-c", conf), Process("etl", "etl", "-c", conf)]
+    wait_until("two cuts", lambda: len([r for r in gaps(postgres, database) if r["cause"] == "network"]) >= 2, alive=running)
+    for process in reversed(running):
+        process.stop()
+    for row in gaps(postgres, database):
+        assert row["source"] == "test" and row["began"] <= row["ended"], row
+        assert (row["undelivered"] is None) == (row["cause"] != "limit"), row
+
+
+def test_answers_that_refuse_before_the_first_stream_are_no_gap_and_after_it_they_are():
+    postgres, database, simulator, conf = prepare("answers", "--rate", "50", "--loop", "--answer", "503:2")
+    etl = Process("etl", "etl", "-c", conf)
+    listen = Process("listen", "listen", "-c", conf)
+    streams(listen)
+    port = simulator.base.rsplit(":", 1)[1]
+    gone = time.time()
+    simulator.kill()
+    simulator = server_again(port, "--answer", "503:2")
+    wait_until("the stream after the refusals", lambda: "-> 200" in simulator.log(), alive=[simulator, listen])
+    back = time.time()
+    rows = await_gaps(postgres, database, ["network"], [simulator, etl, listen])
+    near(rows[0]["began"], gone, "the server's end")
+    near(rows[0]["ended"], back, "the stream after the refusals")
+    assert rows[0]["ended"] - rows[0]["began"] > 3, "the ladder of refusals was climbed meanwhile"
+    for process in (listen, etl, simulator):
+        process.stop()
+
+
+def test_limit_notices_are_rows_that_sum_up_to_what_was_left_out():
+    postgres, database, simulator, conf = prepare("limits", "--rate", "400", "--loop", "--limit-rate", "5")
+    running = [simulator, Process("listen", "listen", "-c", conf), Process("etl", "etl", "-c", conf)]
+    wait_until("three limits", lambda: len(gaps(postgres, database)) >= 3, alive=running)
+    for process in reversed(running[1:]):
+        process.stop()
+    etl = Process("etl", "etl", "-c", conf)  # what came last is in the spool
+    listen = Process("listen", "listen", "-c", conf)
+    await_gaps(postgres, database, ["stopped"], [simulator, etl, listen])
+    for process in (listen, etl, simulator):
+        process.stop()
+    # In the first connection: all that came before the stop.
+    told = postgres.psql("select max((body->'limit'->>'track')::bigint) from roost.events, (select min(started_at) as at from roost.gaps"
+                         " where cause = 'stopped') as stop where kind = 'limit' and received_at < stop.at", database)
+    rows = [r for r in gaps(postgres, database) if r["cause"] in ("limit", "stopped")]
+    rows = rows[:[r["cause"] for r in rows].index("stopped")]
+    assert sum(r["undelivered"] for r in rows) == int(told), (told, rows)
+    for before, after in zip(rows, rows[1:]):
+        assert abs(before["ended"] - after["began"]) < 0.01, "each goes on where the notice before it came"
+
+
+def test_a_restored_database_gets_a_row_for_the_frames_it_lacks():
+    postgres = Postgres()
+    database = postgres.create()
+    simulator = Simulator("--file", recorded("tweets-v1.1.ndjson"), "--no-filter", "--at-end", "hold")
+    conf = write_configuration("restored", simulator.url, database, postgres, bridge="spool_max = 16MiB")
+    roost("migrate", "-c", conf)
+    listen, etl = Process("listen", "listen", "-c", conf), Process("etl", "etl", "-c", conf)
+    segments = lambda: {p.name for p in (conf.parent / "spool").glob("segment-*")}
+    wait_until("all rows", lambda: postgres.psql("select count(*) from roost.posts", database) == "5982", alive=[simulator, listen, etl])
+    wait_until("acknowledged segments to go", lambda: f"segment-{1:020}.v1" not in segments(), alive=[listen, etl])
+    etl.stop()
+    postgres.psql("update roost.progress set sequence = 10", database)
+    etl = Process("etl", "etl", "-c", conf)
+    wait_until("the gap", lambda: len(gaps(postgres, database)) == 1, alive=[listen, etl])
+    assert "no longer kept" in etl.log()
+    row = gaps(postgres, database)[0]
+    assert row["cause"] == "spool" and row["source"] == "" and "consumer etl" in row["detail"], row
+    progress = int(postgres.psql("select sequence from roost.progress", database))
+    assert 0 < row["undelivered"] <= progress - 10
+    etl.stop()
+    etl = Process("etl", "etl", "-c", conf)
+    wait_until("the etl to be connected", lambda: "reading spool" in etl.log(), alive=[listen, etl])
+    assert "no longer kept" not in etl.log() and len(gaps(postgres, database)) == 1, "told once"
+    for process in (etl, listen, simulator):
+        process.stop()
+    bad = postgres.psql("select count(*) from roost.batches where received <> loaded + duplicate + filtered + rejected + events", database)
+    assert bad == "0"
+
+
+if __name__ == "__main__":
+    support.run_tests(sys.modules[__name__])
