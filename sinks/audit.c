@@ -298,7 +298,7 @@ static int look_up(struct audit *a, enum audit_kind what, const char *sql, int p
         }
     }
     if (arrays.count > 0) {
-        PGresult *rows;
+        PGresult *rows = NULL;
         rc = arrays_ask(a, sql, spool, &arrays, parameters, &rows, e);
         for (int i = 0; rc == 0 && i < PQntuples(rows); i++) {
             int64_t index = number_at(rows, i, 0);
@@ -307,7 +307,7 @@ static int look_up(struct audit *a, enum audit_kind what, const char *sql, int p
                 frames[index].here = PQgetvalue(rows, i, 2)[0] == 't';
             }
         }
-        PQclear(rc == 0 ? rows : NULL);
+        PQclear(rows);
     }
     arrays_free(&arrays);
     return rc;
@@ -351,7 +351,7 @@ static int look_up_rejects(struct audit *a, const char *spool, struct audit_fram
         }
     }
     if (arrays.count > 0) {
-        PGresult *rows;
+        PGresult *rows = NULL;
         rc = arrays_ask(a, rejects_sql, spool, &arrays, 3, &rows, e);
         for (int i = 0; rc == 0 && i < PQntuples(rows); i++) {
             uint64_t sequence = (uint64_t)number_at(rows, i, 0);
@@ -360,7 +360,7 @@ static int look_up_rejects(struct audit *a, const char *spool, struct audit_fram
                 found->rejected = true;
             }
         }
-        PQclear(rc == 0 ? rows : NULL);
+        PQclear(rows);
     }
     arrays_free(&arrays);
     return rc;
