@@ -98,11 +98,17 @@ def test_a_batch_that_is_gone_is_a_hole_unless_a_gap_row_says_why():
     assert hole in output and "is not in roost.posts" in output, output
     postgres, database, conf = run()
     postgres.psql(f"create database explained template {database}")
-    postgres.psql(gone + "insert into roost.gaps (source, started_at, cause, detail) values "
-                  f"('bridge', now(), 'spool', 'frames {first} to {last} of spool {spool} were no longer kept')", "explained")
+    gap = "insert into roost.gaps (source, started_at, cause, detail) values ('bridge', now(), '%s', '%s');"
+    middle = (int(first) + int(last)) // 2
+    postgres.psql(gone + gap % ("spool", f"frames {first} to {middle} of spool {spool} were no longer kept") +
+                  gap % ("corrupt", f"frames {first} to {middle - 1} of spool {spool}") +
+                  gap % ("spool_full", f"frames {middle + 1} to {last} of spool {'0' * 32}") + gap % ("network", f"frames {middle} to {last}"), "explained")
     copy = conf.parent / "explained.conf"
     copy.write_text(conf.read_text().replace(f"dbname={database}\n", "dbname=explained\n"))
     copy.chmod(0o600)
+    output = roost("audit", "-c", copy, expected=1)
+    assert f"{hole}, and gap rows account for {middle - int(first) + 1} of {int(last) - int(first) + 1}" in output, output
+    postgres.psql(gap % ("spool_full", f"frames {middle - 1} to {int(last) + 7} were dropped"), "explained")
     assert "all agrees" in roost("audit", "-c", copy)
 
 

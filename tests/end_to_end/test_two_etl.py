@@ -37,9 +37,18 @@ def test_the_second_waits_and_takes_over_when_the_first_is_killed():
     wait_until("the first to go on", lambda: rows(postgres, database) >= goal, alive=[simulator, listen, first, second])
     assert "reading spool" not in second.log(), "the second reads nothing while the first works"
     first.kill()
-    wait_until("all rows", lambda: rows(postgres, database) >= TWEETS, alive=[simulator, listen, second])
-    assert "reading spool" in second.log()
-    second.stop()
+    running = [second]
+
+    def all_rows():
+        # A commit of the first that was still under way when the second asked for the position makes that one end with 1, and be
+        # started again.
+        if running[-1].poll() == 1:
+            running.append(Process("second", "etl", "-c", conf))
+        return rows(postgres, database) >= TWEETS
+
+    wait_until("all rows", all_rows, alive=[simulator, listen])
+    assert "reading spool" in running[-1].log()
+    running[-1].stop()
     listen.stop()
     check(postgres, database, conf)
 
