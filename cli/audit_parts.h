@@ -1,0 +1,35 @@
+/* cli/audit_parts.h - what the two files of `roost audit` share: audit.c judges the tables, audit_spool.c the
+ * spool's frames beside them.
+ */
+#ifndef ROOST_CLI_AUDIT_PARTS_H
+#define ROOST_CLI_AUDIT_PARTS_H
+
+#include "bridge/spool_view.h"
+#include "sinks/audit.h"
+
+#include <stdint.h>
+
+enum { AUDIT_SHOWN_MAXIMUM = 100 }; /* differences printed per sink; all are counted */
+
+/* What is found out about one sink. */
+struct audit_report {
+    const char *sink; /* its section's name */
+    uint64_t differences;
+    uint64_t batches, posts, events, rejects;
+};
+
+/* Prints one difference, as a whole sentence, on stdout, and counts it. */
+void audit_difference(struct audit_report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+struct audit_spool_counts {
+    uint64_t compared; /* frames up to the position */
+    uint64_t beyond;   /* frames behind it: still to come */
+    uint64_t damaged;  /* bytes */
+};
+
+/* Compares every frame kept with the tables. `position`: the highest that any consumer of these tables has
+ * in this spool; 0: none. Reads the view to its end. */
+int audit_compare_spool(struct audit *a, struct spool_view *spool, uint64_t position, struct audit_report *r,
+                        struct audit_spool_counts *counts, struct err *e);
+
+#endif
