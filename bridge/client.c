@@ -321,7 +321,7 @@ static int ask(struct bridge_client *c, const char *wish, int timeout_ms, struct
 int bridge_client_connect(struct bridge_client *c, int timeout_ms, struct bridge_welcome *welcome,
                           struct err *e)
 {
-    struct view answer;
+    struct view answer = view_none();
     if (ask(c, "consumer", timeout_ms, &answer, e) || read_welcome(c, answer, welcome, e)) {
         bridge_client_disconnect(c);
         return -1;
@@ -331,7 +331,7 @@ int bridge_client_connect(struct bridge_client *c, int timeout_ms, struct bridge
 
 int bridge_client_forget(struct bridge_client *c, int timeout_ms, struct err *e)
 {
-    struct view answer;
+    struct view answer = view_none();
     int result = ask(c, "forget", timeout_ms, &answer, e);
     if (result == 0 && !view_is(answer, "ok forgotten")) {
         result =

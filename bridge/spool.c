@@ -281,7 +281,7 @@ static void drop_oldest(struct spool *s)
 {
     uint64_t owed = spool_all_acknowledged(s), last = s->segments[1].first - 1;
     uint64_t first = s->segments[0].first > owed ? s->segments[0].first : owed + 1;
-    uint64_t bytes = s->segments[0].size;
+    uint64_t bytes = s->segments[0].size, count = last - first + 1;
     spool_remove_segment(s, 0, true);
     if (first > last) {
         return;
@@ -291,7 +291,7 @@ static void drop_oldest(struct spool *s)
     spool_report(
         s, (struct spool_report){.what = SPOOL_DROPPED, .first = first, .last = last, .bytes = bytes},
         "the spool reached spool_max: frames %llu to %llu (%llu in all) were dropped%s%.*s",
-        (unsigned long long)first, (unsigned long long)last, (unsigned long long)(last - first + 1),
+        (unsigned long long)first, (unsigned long long)last, (unsigned long long)count,
         who.length ? ", not acknowledged by " : "; no consumer is known", VIEW_PRINT(buffer_view(&who)));
     buffer_free(&who);
 }

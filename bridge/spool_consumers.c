@@ -263,9 +263,10 @@ void spool_name_owed(const struct spool *s, uint64_t first, uint64_t last, struc
     for (size_t i = 0; i < s->consumer_count; i++) {
         const struct spool_consumer *c = &s->consumers[i];
         uint64_t from = c->acknowledged < first ? first : c->acknowledged + 1;
-        if (from <= last) {
+        uint64_t lacking = from <= last ? last - from + 1 : 0;
+        if (lacking) {
             buffer_print(text, "%s%s (%llu of them)", text->length ? ", " : "", c->name,
-                         (unsigned long long)(last - from + 1));
+                         (unsigned long long)lacking);
         }
     }
 }

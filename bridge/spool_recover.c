@@ -112,6 +112,7 @@ static int list_segments(struct spool *s, struct err *e)
 
 static void report_cut(struct spool *s, uint64_t bytes, uint64_t first, uint64_t last, const char *name)
 {
+    uint64_t count = last - first + 1;
     struct spool_report report = {.what = SPOOL_CUT, .first = first, .last = last, .bytes = bytes};
     if (first <= last) {
         spool_remember_damage(s, first, last);
@@ -120,7 +121,7 @@ static void report_cut(struct spool *s, uint64_t bytes, uint64_t first, uint64_t
                      "there and are "
                      "lost",
                      (unsigned long long)bytes, s->folder, name, (unsigned long long)first,
-                     (unsigned long long)last, (unsigned long long)(last - first + 1));
+                     (unsigned long long)last, (unsigned long long)count);
         return;
     }
     spool_report(s, report, "cut %llu bytes of an unfinished frame off the end of %s/%s",

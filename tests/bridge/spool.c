@@ -319,6 +319,9 @@ Test(spool, a_file_cut_at_any_byte_keeps_every_whole_frame_and_says_what_went)
         if (rest) {
             cr_assert_eq(f->reports[0].what, SPOOL_CUT);
             cr_assert_eq(f->reports[0].bytes, rest);
+            char range[100];
+            snprintf(range, sizeof range, "frames %zu to %zu (1 in all)", kept + 1, kept + 1);
+            cr_assert_eq(strstr(f->first_text, range) != NULL, rest >= 16, "%s", f->first_text);
         }
         append_held(f, 1);
         cr_assert_eq(spool_last(f->spool), next);
@@ -371,6 +374,11 @@ Test(spool, damage_in_an_earlier_segment_is_passed_over_and_reported_once)
     cr_assert_eq(f->report_count, 1);
     cr_assert_eq(f->reports[0].what, SPOOL_CORRUPT);
     uint64_t missing = f->reports[0].last - f->reports[0].first + 1;
+    char range[100];
+    snprintf(range, sizeof range, "frames %llu to %llu (%llu in all) are missing",
+             (unsigned long long)f->reports[0].first, (unsigned long long)f->reports[0].last,
+             (unsigned long long)missing);
+    cr_assert(strstr(f->first_text, range), "%s", f->first_text);
     uint64_t last;
     cr_assert_eq(read_all(f, 1, &last) + missing, 50);
     cr_assert_eq(last, 50);

@@ -106,7 +106,8 @@ static struct buffer state_of(const char *folder)
     int n = scandir(folder, &entries, NULL, alphasort);
     for (int i = 0; i < n; i++) {
         struct stat status;
-        char *path = support_path(folder, entries[i]->d_name);
+        bool above = strcmp(entries[i]->d_name, "..") == 0; /* other tests work there */
+        char *path = support_path(folder, above ? "." : entries[i]->d_name);
         cr_assert_eq(stat(path, &status), 0);
         buffer_print(&b, "%s %lld %lld.%09ld\n", entries[i]->d_name, (long long)status.st_size,
                      (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
