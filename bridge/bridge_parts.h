@@ -124,7 +124,8 @@ void peer_add_plain(struct peer *p, struct view frame);
 void peer_flush(struct peer *p);
 /* Sends one last line, "error retry TEXT" or "error final TEXT", and closes; TEXT goes to the log. */
 void peer_refuse(struct peer *p, bool final, const char *format, ...) __attribute__((format(printf, 3, 4)));
-void peer_close(struct peer *p, const char *why); /* at once; `why` goes to the log, NULL: nothing does */
+void peer_leave(struct peer *p, const char *line); /* sends this last line, and closes */
+void peer_close(struct peer *p, const char *why);  /* at once; `why` goes to the log, NULL: nothing does */
 void peer_set_deadline(struct peer *p, uint64_t ms);
 
 /* numbered.c: a line from a client that has said hello, or is about to; and the next frames, as far as it

@@ -233,10 +233,10 @@ static int open_socket(struct bridge_client *c, int64_t deadline_ms, struct err 
     return 0;
 }
 
-static int say_hello(struct bridge_client *c, int64_t deadline_ms, struct err *e)
+static int say_hello(struct bridge_client *c, const char *wish, int64_t deadline_ms, struct err *e)
 {
     struct buffer hello = BUFFER(LINE_MAXIMUM);
-    buffer_print(&hello, "roost 1 consumer=%s%s%s\n", c->consumer, c->token ? " token=" : "",
+    buffer_print(&hello, "roost 1 %s=%s%s%s\n", wish, c->consumer, c->token ? " token=" : "",
                  c->token ? c->token : "");
     int result = buffer_failed(&hello) ? err_set(e, ERR_FATAL, "the consumer's name or token is too long")
                                        : send_line(c, buffer_view(&hello), deadline_ms, e);
@@ -285,19 +285,16 @@ static int read_welcome(struct bridge_client *c, struct view line, struct bridge
     return 0;
 }
 
-static int await_welcome(struct bridge_client *c, int64_t deadline_ms, struct bridge_welcome *welcome,
-                         struct err *e)
+/* The line that answers the hello, valid until the next receive. */
+static int await_answer(struct bridge_client *c, int64_t deadline_ms, struct view *line, struct err *e)
 {
     for (;;) {
         struct view came = unread(c);
         const char *end = came.length ? memchr(came.at, '\n', came.length) : NULL;
-        if (end) {
-            struct view line = view_make(came.at, (size_t)(end - came.at));
-            c->taken += line.length + 1;
-            return read_welcome(c, line, welcome, e);
-        }
-        if (came.length > LINE_MAXIMUM) {
-            return read_welcome(c, came, welcome, e);
+        if (end || came.length > LINE_MAXIMUM) {
+            *line = view_make(came.at, end ? (size_t)(end - came.at) : came.length);
+            c->taken += end ? line->length + 1 : 0;
+            return 0;
         }
         int got = receive(c, deadline_ms, e);
         if (got <= 0) {
@@ -306,8 +303,8 @@ static int await_welcome(struct bridge_client *c, int64_t deadline_ms, struct br
     }
 }
 
-int bridge_client_connect(struct bridge_client *c, int timeout_ms, struct bridge_welcome *welcome,
-                          struct err *e)
+/* Connects, says hello with this wish ("consumer" or "forget"), gets the answer. */
+static int ask(struct bridge_client *c, const char *wish, int timeout_ms, struct view *answer, struct err *e)
 {
     bridge_client_disconnect(c);
     if (!frame_consumer_name(view_of(c->consumer))) {
@@ -315,12 +312,35 @@ int bridge_client_connect(struct bridge_client *c, int timeout_ms, struct bridge
                        c->consumer);
     }
     int64_t deadline_ms = clock_steady_ms() + timeout_ms;
-    if (open_socket(c, deadline_ms, e) || say_hello(c, deadline_ms, e) ||
-        await_welcome(c, deadline_ms, welcome, e)) {
+    return open_socket(c, deadline_ms, e) || say_hello(c, wish, deadline_ms, e) ||
+                   await_answer(c, deadline_ms, answer, e)
+               ? -1
+               : 0;
+}
+
+int bridge_client_connect(struct bridge_client *c, int timeout_ms, struct bridge_welcome *welcome,
+                          struct err *e)
+{
+    struct view answer = view_none();
+    if (ask(c, "consumer", timeout_ms, &answer, e) || read_welcome(c, answer, welcome, e)) {
         bridge_client_disconnect(c);
         return -1;
     }
     return 0;
+}
+
+int bridge_client_forget(struct bridge_client *c, int timeout_ms, struct err *e)
+{
+    struct view answer = view_none();
+    int result = ask(c, "forget", timeout_ms, &answer, e);
+    if (result == 0 && !view_is(answer, "ok forgotten")) {
+        result =
+            view_starts(answer, VIEW("error "))
+                ? refused(c, answer, e)
+                : err_set(e, ERR_RETRY, "what listens on %s gave no answer that a bridge gives", c->address);
+    }
+    bridge_client_disconnect(c);
+    return result;
 }
 
 int bridge_client_start(struct bridge_client *c, uint64_t from, struct err *e)

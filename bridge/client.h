@@ -43,6 +43,11 @@ struct bridge_client *bridge_client_new(const struct bridge_client_settings *set
 int bridge_client_connect(struct bridge_client *c, int timeout_ms, struct bridge_welcome *welcome,
                           struct err *e);
 
+/* Instead of connect: asks the bridge to forget the consumer that the client is named after, so that nothing
+ * is kept for it any more. 0: it is forgotten, on disk too. ERR_RETRY: nobody listens, or that consumer is
+ * connected; ERR_FATAL: refused for good (no such consumer, no or wrong token). Not connected afterwards. */
+int bridge_client_forget(struct bridge_client *c, int timeout_ms, struct err *e);
+
 /* After connect, once: asks for the frames from `from` on (1 for all that is kept). A `from` below
  * welcome.first is moved up by the bridge; one beyond held + 1 is refused (ERR_RETRY: connect again, the
  * spool has a new identity). */

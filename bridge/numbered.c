@@ -30,13 +30,13 @@ static struct view next_word(struct view *rest)
     return word;
 }
 
-struct hello {
-    struct view consumer, token;
+struct hello { /* of a consumer, or of somebody who wants one forgotten: one of the two names */
+    struct view consumer, forget, token;
 };
 
 static bool read_hello(struct peer *p, struct view line, struct hello *hello)
 {
-    *hello = (struct hello){{0}, {0}};
+    *hello = (struct hello){{0}, {0}, {0}};
     struct view rest = view_from(line, strlen("roost "));
     struct view version = next_word(&rest);
     if (!view_is(version, "1")) {
@@ -45,16 +45,18 @@ static bool read_hello(struct peer *p, struct view line, struct hello *hello)
     }
     while (rest.length) {
         struct view word = next_word(&rest);
-        if (view_starts(word, VIEW("consumer=")) && !hello->consumer.at) {
+        if (view_starts(word, VIEW("consumer=")) && !hello->consumer.at && !hello->forget.at) {
             hello->consumer = view_from(word, strlen("consumer="));
+        } else if (view_starts(word, VIEW("forget=")) && !hello->consumer.at && !hello->forget.at) {
+            hello->forget = view_from(word, strlen("forget="));
         } else if (view_starts(word, VIEW("token=")) && !hello->token.at) {
             hello->token = view_from(word, strlen("token="));
         } else {
-            peer_refuse(p, true, "the hello is \"roost 1 consumer=NAME token=TOKEN\"");
+            peer_refuse(p, true, "the hello is \"roost 1 consumer=NAME token=TOKEN\", or forget=NAME");
             return false;
         }
     }
-    if (!frame_consumer_name(hello->consumer)) {
+    if (!frame_consumer_name(hello->forget.at ? hello->forget : hello->consumer)) {
         peer_refuse(p, true, "a consumer's name has 1 to 63 of a-z A-Z 0-9 _ - .");
         return false;
     }
@@ -81,6 +83,26 @@ static const struct peer *find_consumer(const struct bridge *b, struct view name
     return NULL;
 }
 
+/* The whole talk of a client that wants a consumer forgotten: one answer, and the end. */
+static void take_forget(struct peer *p, struct view forget)
+{
+    struct bridge *b = p->bridge;
+    char name[sizeof p->consumer];
+    struct err e;
+    snprintf(name, sizeof name, "%.*s", VIEW_PRINT(forget));
+    if (b->closing) {
+        peer_refuse(p, false, "the bridge is closing");
+        return;
+    }
+    if (spool_forget_consumer(b->spool, name, &e)) {
+        peer_refuse(p, e.kind != ERR_RETRY, "%s", e.text);
+        return;
+    }
+    log_notice(&bridge_log, "consumer %s is forgotten, as %s asked: nothing is kept for it any more", name,
+               p->place);
+    peer_leave(p, "ok forgotten");
+}
+
 static void take_hello(struct peer *p, struct view line)
 {
     struct bridge *b = p->bridge;
@@ -89,9 +111,14 @@ static void take_hello(struct peer *p, struct view line)
     if (!read_hello(p, line, &hello) || !may_acknowledge(p, hello.token)) {
         return;
     }
-    const struct peer *other = find_consumer(b, hello.consumer);
+    const struct peer *other = find_consumer(b, hello.forget.at ? hello.forget : hello.consumer);
     if (other) {
-        peer_refuse(p, false, "the consumer %s is connected already, from %s", other->consumer, other->place);
+        peer_refuse(p, false, "the consumer %s is connected%s, from %s", other->consumer,
+                    hello.forget.at ? "" : " already", other->place);
+        return;
+    }
+    if (hello.forget.at) {
+        take_forget(p, hello.forget);
         return;
     }
     if (b->numbers.numbered_clients >= PEER_NUMBERED_MAXIMUM || b->closing) {

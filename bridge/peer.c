@@ -121,6 +121,18 @@ void peer_flush(struct peer *p)
     }
 }
 
+void peer_leave(struct peer *p, const char *line)
+{
+    leave_counts(p);
+    p->state = PEER_LEAVING;
+    /* What waits for a plain client is given up, but a frame that has begun may not be mixed with the line.
+     */
+    buffer_reset(&p->filling);
+    buffer_print(&p->filling, "%s\n", line);
+    peer_set_deadline(p, PEER_FAREWELL_MS);
+    peer_flush(p);
+}
+
 void peer_refuse(struct peer *p, bool final, const char *format, ...)
 {
     if (p->state == PEER_LEAVING || p->state == PEER_CLOSED) {
@@ -133,14 +145,9 @@ void peer_refuse(struct peer *p, bool final, const char *format, ...)
     va_end(arguments);
     log_info(&bridge_log, "client %s%s%s closed: %s", p->place, p->consumer[0] ? " consumer " : "",
              p->consumer, text);
-    leave_counts(p);
-    p->state = PEER_LEAVING;
-    /* What waits for a plain client is given up, but a frame that has begun may not be mixed with the line.
-     */
-    buffer_reset(&p->filling);
-    buffer_print(&p->filling, "error %s %s\n", final ? "final" : "retry", text);
-    peer_set_deadline(p, PEER_FAREWELL_MS);
-    peer_flush(p);
+    char line[sizeof text + 20];
+    snprintf(line, sizeof line, "error %s %s", final ? "final" : "retry", text);
+    peer_leave(p, line);
 }
 
 void peer_add_plain(struct peer *p, struct view frame)

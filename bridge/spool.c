@@ -65,7 +65,7 @@ void spool_report(struct spool *s, struct spool_report report, const char *forma
     s->events.report(s->events.user, &report);
 }
 
-/* One writer: an flock(2) that the kernel gives back however the process ends. */
+/* One writer: an flock(2) that the kernel gives back however the process ends. 1: another process has it. */
 static int lock_folder(struct spool *s, struct err *e)
 {
     s->lock_fd = openat(s->folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
@@ -76,10 +76,10 @@ static int lock_folder(struct spool *s, struct err *e)
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
         ssize_t n = pread(s->lock_fd, text, sizeof text - 1, 0);
         text[n > 0 ? strspn(text, "0123456789") : 0] = '\0';
-        return err_set(
-            e, ERR_FATAL,
-            "the spool %s is in use by process %s: stop that one, or give this one another spool_dir",
-            s->folder, text[0] ? text : "(unknown)");
+        err_set(e, ERR_FATAL,
+                "the spool %s is in use by process %s: stop that one, or give this one another spool_dir",
+                s->folder, text[0] ? text : "(unknown)");
+        return 1;
     }
     int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
     /* The number is only for that message: a full disk must not keep the spool from opening. */
@@ -99,7 +99,7 @@ static struct spool *make_spool(uv_loop_t *loop, const struct spool_settings *se
     s->loop = loop;
     s->settings = *settings;
     s->events = *events;
-    s->folder_fd = s->lock_fd = -1;
+    s->folder_fd = s->lock_fd = s->held_fd = -1;
     s->next = 1;
     s->consumers_bytes = BUFFER(SPOOL_CONSUMERS_MAXIMUM * 96);
     if (s->settings.segment_bytes <= 0) {
@@ -118,8 +118,11 @@ static struct spool *make_spool(uv_loop_t *loop, const struct spool_settings *se
     return s;
 }
 
-static void free_spool(struct spool *s)
+void spool_free(struct spool *s)
 {
+    if (!s) {
+        return;
+    }
     for (size_t i = 0; i < s->segment_count; i++) {
         if (s->segments[i].fd >= 0) {
             close(s->segments[i].fd);
@@ -128,6 +131,9 @@ static void free_spool(struct spool *s)
     free(s->segments);
     free(s->sync_files);
     buffer_free(&s->consumers_bytes);
+    if (s->held_fd >= 0) {
+        close(s->held_fd);
+    }
     if (s->lock_fd >= 0) {
         close(s->lock_fd);
     }
@@ -153,6 +159,22 @@ void spool_need_timers(struct spool *s)
     }
 }
 
+static int open_folder(struct spool *s, struct err *e)
+{
+    s->folder_fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return s->folder_fd < 0
+               ? err_set(e, ERR_FATAL, "cannot open the spool %s: %s", s->folder, strerror(errno))
+               : 0;
+}
+
+int spool_lock_only(const char *folder, struct spool **s, struct err *e)
+{
+    const struct spool_settings settings = {.folder = folder};
+    const struct spool_events events = {0};
+    *s = make_spool(NULL, &settings, &events, e);
+    return !*s || open_folder(*s, e) ? -1 : lock_folder(*s, e);
+}
+
 struct spool *spool_open(uv_loop_t *loop, const struct spool_settings *settings,
                          const struct spool_events *events, struct err *e)
 {
@@ -164,18 +186,13 @@ struct spool *spool_open(uv_loop_t *loop, const struct spool_settings *settings,
         err_wrap(e, "the spool ([bridge] spool_dir = %s)", s->folder);
         goto failed;
     }
-    s->folder_fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->folder_fd < 0) {
-        err_set(e, ERR_FATAL, "cannot open the spool %s: %s", s->folder, strerror(errno));
-        goto failed;
-    }
-    if (lock_folder(s, e) || spool_recover(s, e)) {
+    if (open_folder(s, e) || lock_folder(s, e) || spool_recover(s, e)) {
         goto failed;
     }
     return s;
 
 failed:
-    free_spool(s);
+    spool_free(s);
     return NULL;
 }
 
@@ -266,15 +283,21 @@ void spool_drop(struct spool *s)
 
 static void drop_oldest(struct spool *s)
 {
-    uint64_t first = s->segments[0].first, last = s->segments[1].first - 1;
-    uint64_t owed = spool_all_acknowledged(s);
+    uint64_t owed = spool_all_acknowledged(s), last = s->segments[1].first - 1;
+    uint64_t first = s->segments[0].first > owed ? s->segments[0].first : owed + 1;
+    uint64_t bytes = s->segments[0].size, count = last - first + 1;
     spool_remove_segment(s, 0, true);
-    if (owed < last) {
-        spool_report(s, (struct spool_report){.what = SPOOL_DROPPED, .first = first, .last = last},
-                     "the spool reached spool_max: frames %llu to %llu were dropped%s",
-                     (unsigned long long)first, (unsigned long long)last,
-                     s->consumer_count ? ", not acknowledged by all consumers" : " (no consumer is known)");
+    if (first > last) {
+        return;
     }
+    struct buffer who = BUFFER(ERR_TEXT_SIZE / 2); /* names that do not fit are left out */
+    spool_name_owed(s, first, last, &who);
+    spool_report(
+        s, (struct spool_report){.what = SPOOL_DROPPED, .first = first, .last = last, .bytes = bytes},
+        "the spool reached spool_max: frames %llu to %llu (%llu in all) were dropped%s%.*s",
+        (unsigned long long)first, (unsigned long long)last, (unsigned long long)count,
+        who.length ? ", not acknowledged by " : "; no consumer is known", VIEW_PRINT(buffer_view(&who)));
+    buffer_free(&who);
 }
 
 static int refuse(struct spool *s, struct err *e, const char *why)
@@ -302,7 +325,8 @@ static int make_room(struct spool *s, size_t need, struct err *e)
     uint64_t most = (uint64_t)s->settings.maximum_bytes;
     struct spool_segment *last = &s->segments[s->segment_count - 1];
     bool over = s->bytes + need > most;
-    bool finished = over && last->size && spool_all_acknowledged(s) >= s->next - 1;
+    bool wanted = over || s->disk_full;
+    bool finished = wanted && last->size && spool_all_acknowledged(s) >= s->next - 1;
     if ((finished || last->size >= (uint64_t)s->settings.segment_bytes) && roll(s, e)) {
         return -1;
     }
@@ -344,11 +368,13 @@ static int write_record(struct spool *s, struct view payload, struct err *e)
         }
     }
     if (done == whole) {
+        s->disk_full = false;
         last->size += whole;
         s->bytes += whole;
         return 0;
     }
     int why = errno;
+    s->disk_full = why == ENOSPC || why == EDQUOT;
     /* Should this fail, the rest of a record stays behind: it does not count, and the next append overwrites
      * it. */
     int cut = ftruncate(last->fd, (off_t)last->size);
@@ -402,7 +428,7 @@ static void end(struct spool *s)
 {
     void (*done)(void *user) = s->done;
     void *user = s->done_user;
-    free_spool(s);
+    spool_free(s);
     done(user);
 }
 

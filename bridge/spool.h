@@ -32,6 +32,11 @@ enum {
 
 struct spool;
 
+struct spool_consumer {
+    char name[64];
+    uint64_t acknowledged; /* everything up to this sequence is committed */
+};
+
 struct spool_settings {
     const char *folder;
     int64_t maximum_bytes; /* of all segments together */
@@ -45,9 +50,10 @@ struct spool_settings {
 };
 
 enum spool_trouble {
-    SPOOL_CUT,          /* a torn tail was cut off at opening; first > last: no whole record was in it */
-    SPOOL_CORRUPT,      /* damage in the middle: first to last are missing */
-    SPOOL_DROPPED,      /* first to last went because of the maximum, not acknowledged by all */
+    SPOOL_CUT,     /* a torn tail was cut off at opening; first > last: no whole record was in it */
+    SPOOL_CORRUPT, /* damage in the middle: first to last are missing */
+    SPOOL_DROPPED, /* first to last went because of the maximum, and not all consumers had acknowledged them
+                    */
     SPOOL_NEW_IDENTITY, /* a consumer was ahead of the end: wiped or restored from a copy */
     SPOOL_SYNC_FAILED   /* first to last are not held yet: they are copied to a new segment */
 };
@@ -55,7 +61,7 @@ enum spool_trouble {
 struct spool_report {
     enum spool_trouble what;
     uint64_t first, last; /* sequences */
-    uint64_t bytes;       /* damaged or cut */
+    uint64_t bytes;       /* damaged, cut, or of the segment that went */
     const char *text;     /* the whole message, for the log */
 };
 
@@ -97,6 +103,17 @@ void spool_rewind(struct spool *s, const char *name, uint64_t sequence);
 
 /* The position of a known consumer; false: not known. */
 bool spool_acknowledged(const struct spool *s, const char *name, uint64_t *sequence);
+
+/* A consumer that will not come back: from now on nothing is kept for it, and what was kept for it alone goes
+ * at once. ERR_REJECT: it is not known. ERR_RETRY: the positions are being written just now, nothing has
+ * changed; or they could not be written: then it is forgotten here, and the file follows as soon as it can
+ * (the message says so). Blocks for the time of one small file's fsync. */
+int spool_forget_consumer(struct spool *s, const char *name, struct err *e);
+
+/* The same on the files of a spool that no process has open; needs no loop, takes the lock meanwhile, drops
+ * nothing (opening does). 0; 1: a process has the spool (*e says which): ask its bridge; -1: ERR_REJECT: not
+ * known, else as spool_open. */
+int spool_forget_closed(const char *folder, const char *name, struct err *e);
 
 /* For a consumer that was ahead of the end: a new identity, all consumers back to what is kept. Reported.
  * Blocks for the time of one small file's fsync. */

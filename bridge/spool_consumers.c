@@ -13,44 +13,51 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { WRITE_GAP_MS = 1000 };
 
-static struct spool_consumer *find(struct spool *s, struct view name)
+static struct spool_consumer *find_in(struct spool_consumer *consumers, size_t count, struct view name)
 {
-    for (size_t i = 0; i < s->consumer_count; i++) {
-        if (view_is(name, s->consumers[i].name)) {
-            return &s->consumers[i];
+    for (size_t i = 0; i < count; i++) {
+        if (view_is(name, consumers[i].name)) {
+            return &consumers[i];
         }
     }
     return NULL;
 }
 
-static void add(struct spool *s, struct view name, uint64_t acknowledged)
+static struct spool_consumer *find(struct spool *s, struct view name)
 {
-    struct spool_consumer *c = &s->consumers[s->consumer_count++];
+    return find_in(s->consumers, s->consumer_count, name);
+}
+
+static void add(struct spool_consumer *consumers, size_t *count, struct view name, uint64_t acknowledged)
+{
+    struct spool_consumer *c = &consumers[(*count)++];
     snprintf(c->name, sizeof c->name, "%.*s", VIEW_PRINT(name));
     c->acknowledged = acknowledged;
 }
 
-static void read_line(struct spool *s, struct view line)
+static void read_line(struct spool_consumer *consumers, size_t *count, struct view line)
 {
     const char *space = line.length ? memchr(line.at, ' ', line.length) : NULL;
     struct view name = view_make(line.at, space ? (size_t)(space - line.at) : line.length);
     uint64_t acknowledged;
-    if (!space || !frame_consumer_name(name) || find(s, name) ||
-        s->consumer_count == SPOOL_CONSUMERS_MAXIMUM ||
+    if (!space || !frame_consumer_name(name) || find_in(consumers, *count, name) ||
+        *count == SPOOL_CONSUMERS_MAXIMUM ||
         number_parse_unsigned(view_from(line, name.length + 1), &acknowledged)) {
         return; /* a damaged line forgets one position at most, and that consumer says where it stopped */
     }
-    add(s, name, acknowledged);
+    add(consumers, count, name, acknowledged);
 }
 
-int spool_read_consumers(struct spool *s, struct err *e)
+int spool_load_consumers(const char *folder, struct spool_consumer *consumers, size_t *count, struct err *e)
 {
     char path[SPOOL_FOLDER_MAXIMUM + 64];
-    spool_path(s, path, "consumers");
+    snprintf(path, sizeof path, "%s/consumers", folder);
+    *count = 0;
     if (access(path, F_OK) && errno == ENOENT) {
         return 0;
     }
@@ -60,11 +67,16 @@ int spool_read_consumers(struct spool *s, struct err *e)
     while (result == 0 && rest.length) {
         const char *end = memchr(rest.at, '\n', rest.length);
         size_t length = end ? (size_t)(end - rest.at) : rest.length;
-        read_line(s, view_make(rest.at, length));
+        read_line(consumers, count, view_make(rest.at, length));
         rest = view_from(rest, length + 1);
     }
     buffer_free(&bytes);
     return result;
+}
+
+int spool_read_consumers(struct spool *s, struct err *e)
+{
+    return spool_load_consumers(s->folder, s->consumers, &s->consumer_count, e);
 }
 
 static void write_file(uv_work_t *work)
@@ -158,10 +170,72 @@ int spool_add_consumer(struct spool *s, const char *name, struct err *e)
         return err_set(e, ERR_RETRY, "the spool remembers %d consumers already, which is the limit",
                        SPOOL_CONSUMERS_MAXIMUM);
     }
-    add(s, view_of(name), spool_first(s) - 1);
+    add(s->consumers, &s->consumer_count, view_of(name), spool_first(s) - 1);
     s->consumers_changed = true;
     spool_write_consumers(s);
     return 0;
+}
+
+/* Takes a consumer out of the list in memory. */
+static int forget(struct spool *s, const char *name, struct err *e)
+{
+    struct spool_consumer *c = find(s, view_of(name));
+    if (!c) {
+        return err_set(e, ERR_REJECT, "the spool %s knows no consumer %s", s->folder, name);
+    }
+    s->consumer_count--;
+    size_t behind = s->consumer_count - (size_t)(c - s->consumers);
+    memmove(c, c + 1, behind * sizeof *c);
+    return 0;
+}
+
+int spool_forget_consumer(struct spool *s, const char *name, struct err *e)
+{
+    if (s->consumers_writing) {
+        return err_set(e, ERR_RETRY, "the consumers' positions are being written: try again in a moment");
+    }
+    if (forget(s, name, e)) {
+        return -1;
+    }
+    /* Room first: on a full disk the file can be written only then. */
+    spool_drop(s);
+    struct err why;
+    int result = spool_save_consumers(s, &why);
+    if (result) {
+        err_set(e, ERR_RETRY, "consumer %s is forgotten, but not on disk yet, which is tried again: %s", name,
+                why.text);
+        plan(s);
+    }
+    spool_give_room(s);
+    return result;
+}
+
+/* What root wrote for the service's user must stay readable and writable for that one: the folder's owner. */
+static int give_to_owner(struct spool *s, const char *name, struct err *e)
+{
+    struct stat status;
+    if (geteuid() != 0) {
+        return 0;
+    }
+    if (fstat(s->folder_fd, &status) || fchownat(s->folder_fd, name, status.st_uid, status.st_gid, 0)) {
+        return err_set(e, ERR_RETRY, "cannot give %s/%s to the folder's owner: %s", s->folder, name,
+                       strerror(errno));
+    }
+    return 0;
+}
+
+int spool_forget_closed(const char *folder, const char *name, struct err *e)
+{
+    struct spool *s = NULL;
+    int result = spool_lock_only(folder, &s, e);
+    if (result == 0) {
+        result = give_to_owner(s, "lock", e) || spool_read_consumers(s, e) || forget(s, name, e) ||
+                         spool_save_consumers(s, e) || give_to_owner(s, "consumers", e)
+                     ? -1
+                     : 0;
+    }
+    spool_free(s);
+    return result;
 }
 
 void spool_acknowledge(struct spool *s, const char *name, uint64_t sequence)
@@ -181,6 +255,19 @@ void spool_rewind(struct spool *s, const char *name, uint64_t sequence)
     if (c && sequence < c->acknowledged) {
         c->acknowledged = sequence;
         plan(s);
+    }
+}
+
+void spool_name_owed(const struct spool *s, uint64_t first, uint64_t last, struct buffer *text)
+{
+    for (size_t i = 0; i < s->consumer_count; i++) {
+        const struct spool_consumer *c = &s->consumers[i];
+        uint64_t from = c->acknowledged < first ? first : c->acknowledged + 1;
+        uint64_t lacking = from <= last ? last - from + 1 : 0;
+        if (lacking) {
+            buffer_print(text, "%s%s (%llu of them)", text->length ? ", " : "", c->name,
+                         (unsigned long long)lacking);
+        }
     }
 }
 

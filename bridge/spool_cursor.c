@@ -33,13 +33,14 @@ void spool_note_damage(struct spool *s, uint64_t first, uint64_t last, uint64_t 
         }
     }
     spool_remember_damage(s, first, last);
+    uint64_t count = last - first + 1;
     struct spool_report report = {.what = SPOOL_CORRUPT, .first = first, .last = last, .bytes = bytes};
     if (first <= last) {
         spool_report(s, report,
-                     "frames %llu to %llu are missing from the spool %s: %llu damaged bytes before the next "
-                     "good frame in %s",
-                     (unsigned long long)first, (unsigned long long)last, s->folder,
-                     (unsigned long long)bytes, name);
+                     "frames %llu to %llu (%llu in all) are missing from the spool %s: %llu damaged bytes "
+                     "before the next good frame in %s",
+                     (unsigned long long)first, (unsigned long long)last, (unsigned long long)count,
+                     s->folder, (unsigned long long)bytes, name);
         return;
     }
     spool_report(s, report, "%llu bytes in %s/%s before frame %llu belong to no frame; none is missing",

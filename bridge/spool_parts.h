@@ -10,7 +10,12 @@
 #include "bridge/segment.h"
 #include "bridge/spool.h"
 
-enum { SPOOL_REMEMBERED_DAMAGE = 64, SPOOL_RETRY_MS = 1000, SPOOL_FOLDER_MAXIMUM = 3072 };
+enum {
+    SPOOL_REMEMBERED_DAMAGE = 64,
+    SPOOL_RETRY_MS = 1000,
+    SPOOL_FOLDER_MAXIMUM = 3072,
+    SPOOL_HELD_SIZE = 22 /* the file `held`: 20 digits, LF; and NUL */
+};
 
 /* Segments are sorted by `first`; the last one takes the appends. Only the last ones, with bytes not synced,
  * are open. */
@@ -21,11 +26,6 @@ struct spool_segment {
     uint64_t taken;  /* size when the running sync began */
     uint64_t id;     /* tells two files of one name apart; from 1, only within this process */
     int fd;          /* -1: closed */
-};
-
-struct spool_consumer {
-    char name[64];
-    uint64_t acknowledged;
 };
 
 struct spool_range {
@@ -62,13 +62,14 @@ struct spool {
     void (*done)(void *user);
     void *done_user;
 
-    int folder_fd, lock_fd;
+    int folder_fd, lock_fd, held_fd; /* held_fd -1: it could not be opened, and nobody is told */
     unsigned open_handles; /* 0 until spool_need_timers: a spool that nobody wrote to closes at once */
     bool refused;          /* an append was refused and `room` is owed */
     bool folder_dirty;     /* files were made that the folder does not durably name yet */
     bool syncing, sync_soon;
     bool failed; /* the last sync failed: appends are refused until its records are in a new file */
     bool consumers_writing, consumers_changed, consumers_failed;
+    bool disk_full; /* the last write found no room: what all have is given back as soon as it can be */
     bool closing, ending;
 
     /* Written by workers; the loop reads them only when no such work is running. */
@@ -82,6 +83,10 @@ struct spool {
 /* spool.c */
 void spool_report(struct spool *s, struct spool_report report, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A spool that is nothing but its locked folder: 0; 1: another process has it; -1. *s is NULL or for
+ * spool_free, which closes nothing that a loop runs. */
+int spool_lock_only(const char *folder, struct spool **s, struct err *e);
+void spool_free(struct spool *s);
 int spool_open_segment(struct spool *s, uint64_t first,
                        struct err *e);                     /* a new last one, with an open file */
 int spool_reserve_segment(struct spool *s, struct err *e); /* room in the list for one more */
@@ -93,15 +98,22 @@ void spool_finish(struct spool *s); /* closing: goes one step on, if nothing is 
 int spool_path(const struct spool *s, char path[SPOOL_FOLDER_MAXIMUM + 64], const char *name);
 
 /* spool_recover.c */
+/* The text of a small file of hexadecimal digits; absent or of another form: `text` is left empty. */
+int spool_read_digits(const char *folder, const char *name, char *text, size_t digits, struct err *e);
 int spool_recover(struct spool *s, struct err *e);
 int spool_write_identity(struct spool *s, struct err *e);
 
 /* spool_sync.c */
+void spool_tell_held(const struct spool *s); /* into the file `held`, for spool_look */
 void spool_plan_sync(struct spool *s);
 bool spool_dirty(const struct spool *s);
 void spool_on_retry(uv_timer_t *timer);
 
 /* spool_consumers.c */
+/* The file's lines into `consumers`, which has SPOOL_CONSUMERS_MAXIMUM places; no file: none. */
+int spool_load_consumers(const char *folder, struct spool_consumer *consumers, size_t *count, struct err *e);
+/* Adds "etl (12 of them), …" for each consumer that lacks frames of [first, last]. */
+void spool_name_owed(const struct spool *s, uint64_t first, uint64_t last, struct buffer *text);
 int spool_read_consumers(struct spool *s, struct err *e);
 void spool_write_consumers(struct spool *s);              /* on a worker, when none is writing */
 int spool_save_consumers(struct spool *s, struct err *e); /* here and now; at opening */

@@ -17,11 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The text of a small file of hexadecimal digits; absent or of another form: `text` is left empty. */
-static int read_digits(struct spool *s, const char *name, char *text, size_t digits, struct err *e)
+int spool_read_digits(const char *folder, const char *name, char *text, size_t digits, struct err *e)
 {
     char path[SPOOL_FOLDER_MAXIMUM + 64];
-    spool_path(s, path, name);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     text[0] = '\0';
     if (access(path, F_OK) && errno == ENOENT) {
         return 0;
@@ -56,7 +55,7 @@ int spool_write_identity(struct spool *s, struct err *e)
 
 static int read_token(struct spool *s, struct err *e)
 {
-    if (read_digits(s, "token", s->token, SPOOL_TOKEN_SIZE - 1, e)) {
+    if (spool_read_digits(s->folder, "token", s->token, SPOOL_TOKEN_SIZE - 1, e)) {
         return -1;
     }
     if (s->token[0]) {
@@ -113,13 +112,16 @@ static int list_segments(struct spool *s, struct err *e)
 
 static void report_cut(struct spool *s, uint64_t bytes, uint64_t first, uint64_t last, const char *name)
 {
+    uint64_t count = last - first + 1;
     struct spool_report report = {.what = SPOOL_CUT, .first = first, .last = last, .bytes = bytes};
     if (first <= last) {
         spool_remember_damage(s, first, last);
-        spool_report(
-            s, report,
-            "cut %llu damaged bytes off the end of %s/%s: frames %llu to %llu were there and are lost",
-            (unsigned long long)bytes, s->folder, name, (unsigned long long)first, (unsigned long long)last);
+        spool_report(s, report,
+                     "cut %llu damaged bytes off the end of %s/%s: frames %llu to %llu (%llu in all) were "
+                     "there and are "
+                     "lost",
+                     (unsigned long long)bytes, s->folder, name, (unsigned long long)first,
+                     (unsigned long long)last, (unsigned long long)count);
         return;
     }
     spool_report(s, report, "cut %llu bytes of an unfinished frame off the end of %s/%s",
@@ -192,13 +194,15 @@ static int sync_all(struct spool *s, struct err *e)
     last->synced = last->size;
     s->folder_dirty = false;
     s->held = s->next - 1;
+    s->held_fd = openat(s->folder_fd, "held", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+    spool_tell_held(s);
     return 0;
 }
 
 static int check_identity(struct spool *s, struct err *e)
 {
     bool had_frames = s->next > 1;
-    if (read_digits(s, "identity", s->identity, SPOOL_IDENTITY_SIZE - 1, e)) {
+    if (spool_read_digits(s->folder, "identity", s->identity, SPOOL_IDENTITY_SIZE - 1, e)) {
         return -1;
     }
     bool had_identity = s->identity[0] != '\0';

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,16 @@
 bool spool_dirty(const struct spool *s)
 {
     return s->held + 1 < s->next || s->folder_dirty;
+}
+
+/* A hint for who looks from outside, true whenever it is read: what was synced stays so. Hence no sync of its
+ * own, and a failure is nobody's concern. */
+void spool_tell_held(const struct spool *s)
+{
+    char text[SPOOL_HELD_SIZE];
+    snprintf(text, sizeof text, "%020llu\n", (unsigned long long)s->held);
+    ssize_t written = s->held_fd < 0 ? 0 : pwrite(s->held_fd, text, sizeof text - 1, 0);
+    (void)written;
 }
 
 /* On a worker thread: touches nothing but the fields of the running sync. */
@@ -74,6 +85,9 @@ static void after_sync(uv_work_t *work, int status)
     }
     bool news = s->sync_target > s->held;
     s->held = s->sync_target;
+    if (news) {
+        spool_tell_held(s);
+    }
     close_synced(s);
     if (news && s->events.held) {
         s->events.held(s->events.user, s->held);

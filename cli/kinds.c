@@ -16,7 +16,7 @@ const struct config_kind *const all_kinds[] = {&source_kind, &filter_kind, &brid
                                                &sink_kind};
 const size_t all_kind_count = sizeof all_kinds / sizeof *all_kinds;
 
-const char *kinds_path(const struct command *c, int argc, char **argv)
+const char *kinds_path_and_words(const struct command *c, int argc, char **argv, int most)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0}};
     const char *path = "/etc/roost/roost.conf";
@@ -33,11 +33,16 @@ const char *kinds_path(const struct command *c, int argc, char **argv)
         }
         path = optarg;
     }
-    if (optind < argc) {
-        command_misuse(c, "unexpected argument %s", argv[optind]);
+    if (argc - optind > most) {
+        command_misuse(c, "unexpected argument %s", argv[optind + most]);
         return NULL;
     }
     return path;
+}
+
+const char *kinds_path(const struct command *c, int argc, char **argv)
+{
+    return kinds_path_and_words(c, argc, argv, 0);
 }
 
 struct config *kinds_load(const char *path, const char *const *used)

@@ -14,6 +14,10 @@ extern const size_t all_kind_count;
 struct command;
 const char *kinds_path(const struct command *c, int argc, char **argv);
 
+/* The same for a subcommand with up to `most` words beside the options: they are argv[optind] and what
+ * follows. */
+const char *kinds_path_and_words(const struct command *c, int argc, char **argv, int most);
+
 /* The configuration, or NULL after printing every mistake on stderr, one a line (then the exit status is 2).
  * `used`: the sections this process works with, ended by NULL, so that `roost etl` need not be able to read
  * the sources' secrets; NULL: all. */

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = {&listen_command,  &etl_command,   &run_command,
-                                                 &migrate_command, &check_command, &simulate_command,
-                                                 &tail_command,    &audit_command};
+static const struct command *const commands[] = {
+    &listen_command,   &etl_command,  &run_command,   &migrate_command, &check_command,
+    &simulate_command, &tail_command, &audit_command, &spool_command,   &consumer_command};
 static const size_t command_count = sizeof commands / sizeof *commands;
 
 int command_misuse(const struct command *c, const char *format, ...)

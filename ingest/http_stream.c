@@ -149,7 +149,11 @@ static int set_timer(CURLM *multi, long timeout_ms, void *user)
     if (timeout_ms < 0) {
         uv_timer_stop(&s->timer);
     } else {
-        uv_timer_start(&s->timer, on_timer, (uint64_t)timeout_ms, 0);
+        /* Never 0, and from the time of now: libcurl wants to be called at once for as long as a server sends
+         * without a pause, and libuv runs due timers before it does anything else, so that no sync would end
+         * and no client be served. A socket with bytes ends the millisecond early. */
+        uv_update_time(s->loop);
+        uv_timer_start(&s->timer, on_timer, timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
     }
     return 0;
 }

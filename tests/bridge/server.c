@@ -774,3 +774,24 @@ Test(server, a_post_longer_than_a_frame_is_rejected_and_the_next_is_taken)
     stop(s);
     discard(s);
 }
+
+Test(server, a_consumer_is_forgotten_only_with_the_token_and_only_while_it_is_away)
+{
+    struct server *s = make(BRIDGE_PLAIN_TEXT);
+    struct err e = {0};
+    start(s);
+    int etl = raw_consumer(s, "");
+    expect_refusal(dial(s, "roost 1 consumer=a forget=b\n"), "error final the hello is");
+    expect_refusal(dial(s, "roost 1 forget=liar token=0000\n"), "error final the token");
+    struct bridge_client *c = make_client(s, "liar", s->token);
+    cr_assert(bridge_client_forget(c, 5000, &e) == -1 && e.kind == ERR_RETRY, "%s", e.text);
+    cr_assert(strstr(e.text, "is connected"), "%s", e.text);
+    close(etl);
+    while (bridge_client_forget(c, 5000, &e)) { /* its end is not seen yet, or positions are being written */
+        cr_assert_eq(e.kind, ERR_RETRY, "%s", e.text);
+    }
+    cr_assert(bridge_client_forget(c, 5000, &e) == -1 && e.kind == ERR_FATAL, "%s", e.text);
+    bridge_client_free(c);
+    stop(s);
+    discard(s);
+}

@@ -38,6 +38,7 @@ struct fixture {
     int rooms;
     struct spool_report reports[64]; /* without their texts */
     size_t report_count;
+    char first_text[1000]; /* of the first report */
     bool closed;
 };
 
@@ -55,6 +56,9 @@ static void on_report(void *user, const struct spool_report *report)
 {
     struct fixture *f = user;
     cr_assert(report->text[0]);
+    if (f->report_count == 0) {
+        snprintf(f->first_text, sizeof f->first_text, "%s", report->text);
+    }
     if (f->report_count < sizeof f->reports / sizeof f->reports[0]) {
         f->reports[f->report_count++] = *report;
     }
@@ -315,6 +319,9 @@ Test(spool, a_file_cut_at_any_byte_keeps_every_whole_frame_and_says_what_went)
         if (rest) {
             cr_assert_eq(f->reports[0].what, SPOOL_CUT);
             cr_assert_eq(f->reports[0].bytes, rest);
+            char range[100];
+            snprintf(range, sizeof range, "frames %zu to %zu (1 in all)", kept + 1, kept + 1);
+            cr_assert_eq(strstr(f->first_text, range) != NULL, rest >= 16, "%s", f->first_text);
         }
         append_held(f, 1);
         cr_assert_eq(spool_last(f->spool), next);
@@ -367,6 +374,11 @@ Test(spool, damage_in_an_earlier_segment_is_passed_over_and_reported_once)
     cr_assert_eq(f->report_count, 1);
     cr_assert_eq(f->reports[0].what, SPOOL_CORRUPT);
     uint64_t missing = f->reports[0].last - f->reports[0].first + 1;
+    char range[100];
+    snprintf(range, sizeof range, "frames %llu to %llu (%llu in all) are missing",
+             (unsigned long long)f->reports[0].first, (unsigned long long)f->reports[0].last,
+             (unsigned long long)missing);
+    cr_assert(strstr(f->first_text, range), "%s", f->first_text);
     uint64_t last;
     cr_assert_eq(read_all(f, 1, &last) + missing, 50);
     cr_assert_eq(last, 50);
@@ -617,5 +629,127 @@ Test(spool, frames_that_are_empty_or_too_long_are_rejected)
     cr_assert_eq(frame.payload.length, 4 * 1024 * 1024);
     spool_close_cursor(c);
     free(big);
+    drop(f);
+}
+
+Test(spool, a_forgotten_consumer_holds_nothing_back_and_stays_forgotten)
+{
+    struct fixture *f = make(1 << 24, 500);
+    struct err e = {0};
+    uint64_t position;
+    cr_assert_eq(spool_add_consumer(f->spool, "etl", &e), 0);
+    cr_assert_eq(spool_add_consumer(f->spool, "gone", &e), 0);
+    append_held(f, 100);
+    spool_acknowledge(f->spool, "etl", 90);
+    cr_assert_eq(spool_first(f->spool), 1, "the other has nothing of it");
+    cr_assert_eq(spool_forget_consumer(f->spool, "nobody", &e), -1);
+    cr_assert_eq(e.kind, ERR_REJECT);
+    while (spool_forget_consumer(f->spool, "gone", &e)) {
+        cr_assert_eq(e.kind, ERR_RETRY, "%s", e.text); /* the positions are being written */
+        support_run_for(&f->loop, 1);
+    }
+    cr_assert_gt(spool_first(f->spool), 80);
+    cr_assert_not(spool_acknowledged(f->spool, "gone", &position));
+    cr_assert(spool_acknowledged(f->spool, "etl", &position));
+    shut(f);
+    reopen(f);
+    cr_assert_not(spool_acknowledged(f->spool, "gone", &position));
+    cr_assert(spool_acknowledged(f->spool, "etl", &position));
+    cr_assert_eq(position, 90);
+    drop(f);
+}
+
+Test(spool, forgetting_the_only_consumer_of_a_full_spool_makes_room)
+{
+    struct fixture *f = make(4000, 500);
+    struct err e = {0};
+    char text[64];
+    uint64_t sequence;
+    cr_assert_eq(spool_add_consumer(f->spool, "gone", &e), 0);
+    do {
+        payload_of(spool_last(f->spool) + 1, text);
+    } while (spool_append(f->spool, view_of(text), &sequence, &e) == 0);
+    cr_assert(support_run_until(&f->loop, all_held, f));
+    while (spool_forget_consumer(f->spool, "gone", &e)) {
+        cr_assert_eq(e.kind, ERR_RETRY, "%s", e.text);
+        support_run_for(&f->loop, 1);
+    }
+    cr_assert_gt(f->rooms, 0);
+    append_held(f, 20);
+    drop(f);
+}
+
+Test(spool, a_closed_spool_is_edited_and_an_open_one_is_left_to_its_process)
+{
+    struct fixture *f = make(1 << 24, 0);
+    struct err e = {0};
+    uint64_t position;
+    cr_assert_eq(spool_add_consumer(f->spool, "etl", &e), 0);
+    cr_assert_eq(spool_add_consumer(f->spool, "gone", &e), 0);
+    append_held(f, 10);
+    cr_assert_eq(spool_forget_closed(f->folder, "gone", &e), 1, "%s", e.text);
+    cr_assert(strstr(e.text, "in use by process"), "%s", e.text);
+    shut(f);
+    cr_assert_eq(spool_forget_closed(f->folder, "nobody", &e), -1);
+    cr_assert_eq(e.kind, ERR_REJECT);
+    cr_assert_eq(spool_forget_closed(f->folder, "gone", &e), 0, "%s", e.text);
+    reopen(f);
+    cr_assert_not(spool_acknowledged(f->spool, "gone", &position));
+    cr_assert(spool_acknowledged(f->spool, "etl", &position));
+    drop(f);
+}
+
+Test(spool, frames_that_go_unacknowledged_are_reported_with_range_and_who_lacks_them)
+{
+    struct fixture *f = make(4000, 500);
+    struct err e;
+    shut(f);
+    f->settings.drop_oldest = true;
+    reopen(f);
+    cr_assert_eq(spool_add_consumer(f->spool, "etl", &e), 0);
+    append_held(f, 3);
+    spool_acknowledge(f->spool, "etl", 3);
+    while (f->report_count == 0) {
+        append_held(f, 1);
+    }
+    cr_assert_eq(f->reports[0].what, SPOOL_DROPPED);
+    cr_assert_eq(f->reports[0].first, 4, "what was acknowledged is not lost");
+    cr_assert_eq(f->reports[0].last, spool_first(f->spool) - 1);
+    cr_assert_gt(f->reports[0].bytes, 0);
+    char wanted[100];
+    snprintf(wanted, sizeof wanted, "frames 4 to %llu (%llu in all)", (unsigned long long)f->reports[0].last,
+             (unsigned long long)f->reports[0].last - 3);
+    cr_assert(strstr(f->first_text, wanted), "%s", f->first_text);
+    cr_assert(strstr(f->first_text, "not acknowledged by etl ("), "%s", f->first_text);
+    drop(f);
+}
+
+Test(spool, on_a_full_disk_the_last_segment_is_given_back_once_all_have_it)
+{
+    struct fixture *f = make(1 << 24, 0);
+    shut(f);
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("tmpfs", f->folder, "tmpfs", 0, "size=128k")) {
+        fprintf(stderr, "no tmpfs can be mounted here\n");
+        drop(f);
+        return;
+    }
+    reopen(f);
+    struct err e;
+    char text[64];
+    uint64_t sequence;
+    cr_assert_eq(spool_add_consumer(f->spool, "etl", &e), 0);
+    do {
+        payload_of(spool_last(f->spool) + 1, text);
+    } while (spool_append(f->spool, view_of(text), &sequence, &e) == 0);
+    cr_assert(strstr(e.text, "No space"), "%s", e.text);
+    cr_assert(support_run_until(&f->loop, all_held, f));
+    uint64_t last = spool_last(f->spool);
+    spool_acknowledge(f->spool, "etl", last);
+    cr_assert(support_run_until(&f->loop, got_room, f));
+    append_held(f, 3);
+    cr_assert_eq(spool_first(f->spool), last + 1);
+    shut(f);
+    cr_assert_eq(umount(f->folder), 0);
     drop(f);
 }
