@@ -119,7 +119,7 @@ static enum outcome take(struct scan *s, const struct segment_record *record, st
     }
     s->given = record->sequence;
     const struct spool_frame frame = {record->sequence, record->checksum, record->payload};
-    return range->frame(range->user, &frame, e) ? FAILED : DONE;
+    return range->frame && range->frame(range->user, &frame, e) ? FAILED : DONE;
 }
 
 /* The last segment ends in something that is no whole frame: it may be one that is being written. Waits a

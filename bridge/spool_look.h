@@ -48,7 +48,7 @@ struct spool_look {
 struct spool_look_range {
     uint64_t from, to; /* sequences, both included */
     /* Called for each good frame of the range, in order, each once. Not 0 ends the look with -1; *e is the
-     * callee's. */
+     * callee's. NULL: only the look is wanted. */
     int (*frame)(void *user, const struct spool_frame *frame, struct err *e);
     void *user;
 };

@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "bridge/settings.h"
+#include "bridge/spool_look.h"
 #include "cli/audit_parts.h"
 #include "cli/command.h"
 #include "cli/kinds.h"
@@ -214,7 +215,7 @@ static int check_tables(struct audit *a, const char *spool, struct audit_report 
     return 0;
 }
 
-static void say_result(const struct audit_report *r, const struct spool_view *spool, const char *folder,
+static void say_result(const struct audit_report *r, const char *spool, const char *folder,
                        const struct audit_spool_counts *counts)
 {
     if (r->differences > AUDIT_SHOWN_MAXIMUM) {
@@ -222,9 +223,9 @@ static void say_result(const struct audit_report *r, const struct spool_view *sp
     }
     printf("sink %s: %" PRIu64 " batches, %" PRIu64 " posts, %" PRIu64 " events, %" PRIu64 " rejects; ",
            r->sink, r->batches, r->posts, r->events, r->rejects);
-    if (spool) {
-        printf("spool %s: %" PRIu64 " frames compared, %" PRIu64 " behind the position",
-               spool_view_identity(spool), counts->compared, counts->beyond);
+    if (*spool) {
+        printf("spool %s: %" PRIu64 " frames compared, %" PRIu64 " behind the position", spool,
+               counts->compared, counts->beyond);
         if (counts->damaged) {
             printf(", %" PRIu64 " damaged bytes passed over", counts->damaged);
         }
@@ -244,22 +245,22 @@ static int check_sink(const char *name, const char *conninfo, const char *folder
     struct audit_report report = {.sink = name};
     struct audit_spool_counts counts = {0};
     uint64_t position = 0;
-    struct spool_view *spool = NULL;
+    struct spool_look look = {.identity = ""};
+    /* Only the last segment is read for this: what is wanted is the identity. */
+    const struct spool_look_range nothing = {.from = UINT64_MAX, .to = UINT64_MAX};
     struct audit *a = audit_open(conninfo, e);
     int rc = a ? 0 : -1;
     if (rc == 0 && (access(folder, F_OK) == 0 || errno != ENOENT)) {
-        spool = spool_view_open(folder, e);
-        rc = spool ? 0 : -1;
+        rc = spool_look(folder, &nothing, &look, e);
     }
-    rc = rc ? rc : check_tables(a, spool ? spool_view_identity(spool) : "", &report, &position, e);
-    if (rc == 0 && spool) {
-        rc = audit_compare_spool(a, spool, position, &report, &counts, e);
+    rc = rc ? rc : check_tables(a, look.identity, &report, &position, e);
+    if (rc == 0 && *look.identity) {
+        rc = audit_compare_spool(a, folder, look.identity, position, &report, &counts, e);
     }
     if (rc == 0) {
-        say_result(&report, spool, folder, &counts);
+        say_result(&report, look.identity, folder, &counts);
     }
     *differences += report.differences;
-    spool_view_close(spool);
     audit_close(a);
     return rc;
 }

@@ -4,7 +4,6 @@
 #ifndef ROOST_CLI_AUDIT_PARTS_H
 #define ROOST_CLI_AUDIT_PARTS_H
 
-#include "bridge/spool_view.h"
 #include "sinks/audit.h"
 
 #include <stdint.h>
@@ -27,9 +26,9 @@ struct audit_spool_counts {
     uint64_t damaged;  /* bytes */
 };
 
-/* Compares every frame kept with the tables. `position`: the highest that any consumer of these tables has
- * in this spool; 0: none. Reads the view to its end. */
-int audit_compare_spool(struct audit *a, struct spool_view *spool, uint64_t position, struct audit_report *r,
-                        struct audit_spool_counts *counts, struct err *e);
+/* Compares every frame kept in the spool of `folder`, whose identity it is, with the tables. `position`: the
+ * highest that any consumer of these tables has in this spool; 0: none. */
+int audit_compare_spool(struct audit *a, const char *folder, const char *identity, uint64_t position,
+                        struct audit_report *r, struct audit_spool_counts *counts, struct err *e);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "base/arena.h"
 #include "bridge/post.h"
+#include "bridge/spool_look.h"
 #include "cli/audit_parts.h"
 
 #include <inttypes.h>
@@ -22,6 +23,7 @@ struct comparison {
     const char *spool;
     uint64_t position;
     struct audit_report *report;
+    struct audit_spool_counts *counts;
     struct arena *parse, *names; /* of one frame; of the frames in hand */
     struct audit_frame frames[AUDIT_FRAMES_MAXIMUM];
     size_t count;
@@ -115,27 +117,38 @@ static int add_frame(struct comparison *c, const struct spool_frame *frame, stru
     return 0;
 }
 
-static int compare_frames(struct comparison *c, struct spool_view *spool, struct audit_spool_counts *counts,
-                          struct err *e)
+/* A frame of the spool, in order; some are looked up together. */
+static int take_frame(void *user, const struct spool_frame *frame, struct err *e)
 {
-    struct spool_frame frame;
-    int found;
-    while ((found = spool_view_next(spool, &frame, e)) > 0) {
-        if (add_frame(c, &frame, e)) {
-            return -1;
-        }
-        counts->compared += frame.sequence <= c->position;
-        counts->beyond += frame.sequence > c->position;
-        if ((c->count == AUDIT_FRAMES_MAXIMUM || arena_used(c->names) > NAMES_ENOUGH) &&
-            look_up_and_judge(c, e)) {
-            return -1;
-        }
+    struct comparison *c = user;
+    if (add_frame(c, frame, e)) {
+        return -1;
     }
-    return found < 0 || (c->count && look_up_and_judge(c, e)) ? -1 : 0;
+    c->counts->compared += frame->sequence <= c->position;
+    c->counts->beyond += frame->sequence > c->position;
+    bool enough = c->count == AUDIT_FRAMES_MAXIMUM || arena_used(c->names) > NAMES_ENOUGH;
+    return enough ? look_up_and_judge(c, e) : 0;
 }
 
-int audit_compare_spool(struct audit *a, struct spool_view *spool, uint64_t position, struct audit_report *r,
-                        struct audit_spool_counts *counts, struct err *e)
+static int compare_frames(struct comparison *c, const char *folder, struct err *e)
+{
+    const struct spool_look_range all = {.from = 1, .to = UINT64_MAX, .frame = take_frame, .user = c};
+    struct spool_look look;
+    if (spool_look(folder, &all, &look, e) || (c->count && look_up_and_judge(c, e))) {
+        return -1;
+    }
+    for (size_t i = 0; i < look.damage_count && i < SPOOL_LOOK_DAMAGE_MAXIMUM; i++) {
+        c->counts->damaged += look.damage[i].bytes;
+    }
+    if (c->position > look.last) {
+        audit_difference(c->report, "the position in spool %s is %" PRIu64 ", but the spool ends at %" PRIu64,
+                         c->spool, c->position, look.last);
+    }
+    return 0;
+}
+
+int audit_compare_spool(struct audit *a, const char *folder, const char *identity, uint64_t position,
+                        struct audit_report *r, struct audit_spool_counts *counts, struct err *e)
 {
     *counts = (struct audit_spool_counts){0};
     struct comparison *c = calloc(1, sizeof *c);
@@ -143,18 +156,13 @@ int audit_compare_spool(struct audit *a, struct spool_view *spool, uint64_t posi
         return err_set(e, ERR_RETRY, "out of memory");
     }
     c->audit = a;
-    c->spool = spool_view_identity(spool);
+    c->spool = identity;
     c->position = position;
     c->report = r;
+    c->counts = counts;
     c->parse = arena_new(PARSE_MAXIMUM);
     c->names = arena_new(NAMES_MAXIMUM);
-    int rc =
-        c->parse && c->names ? compare_frames(c, spool, counts, e) : err_set(e, ERR_RETRY, "out of memory");
-    counts->damaged = spool_view_damaged(spool);
-    if (rc == 0 && position > spool_view_end(spool)) {
-        audit_difference(r, "the position in spool %s is %" PRIu64 ", but the spool ends at %" PRIu64,
-                         c->spool, position, spool_view_end(spool));
-    }
+    int rc = c->parse && c->names ? compare_frames(c, folder, e) : err_set(e, ERR_RETRY, "out of memory");
     arena_free(c->parse);
     arena_free(c->names);
     free(c);
