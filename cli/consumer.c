@@ -27,7 +27,10 @@ static const struct log_context context = {"consumer", NULL};
 static int list(const struct bridge_settings *bridge, struct err *e)
 {
     struct spool_look *look = calloc(1, sizeof *look);
-    int result = look ? spool_look(bridge->spool_dir, NULL, look, e) : err_set(e, ERR_RETRY, "out of memory");
+    if (!look) {
+        return err_set(e, ERR_RETRY, "out of memory");
+    }
+    int result = spool_look(bridge->spool_dir, NULL, look, e);
     if (result == 0) {
         spool_print_consumers(look, stdout);
     }

@@ -96,8 +96,11 @@ static int run(const char *folder, bool cat, uint64_t from, uint64_t to)
     const struct spool_look_range range = {.from = from, .to = to, .frame = write_line};
     struct spool_look *look = calloc(1, sizeof *look);
     struct err e;
-    int result =
-        look ? spool_look(folder, cat ? &range : NULL, look, &e) : err_set(&e, ERR_RETRY, "out of memory");
+    if (!look) {
+        log_error(&context, "out of memory");
+        return 1;
+    }
+    int result = spool_look(folder, cat ? &range : NULL, look, &e);
     if (result == 0 && cat) {
         print_damage(look, stderr);
     } else if (result == 0) {
