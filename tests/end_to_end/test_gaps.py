@@ -137,7 +137,7 @@ def test_cuts_and_refused_attempts_are_gaps_of_the_network():
 
 
 def test_answers_that_refuse_before_the_first_stream_are_no_gap_and_after_it_they_are():
-    postgres, database, simulator, conf = prepare("answers", "--rate", "50", "--loop", "--answer", "503:2")
+    postgres, database, simulator, conf = prepare("answers", "--rate", "50", "--loop", "--answer", "503:1")
     etl = Process("etl", "etl", "-c", conf)
     listen = Process("listen", "listen", "-c", conf)
     streams(listen)
