@@ -85,7 +85,7 @@ def test_a_wrong_secret_ends_listen_with_2_and_says_why_without_it():
     listen = Process("listen", "listen", "-c", conf)
     listen.end(2)
     assert "401" in listen.log() and "wr0ng-secret" not in listen.log() and support.ACCESS_SECRET not in listen.log()
-    assert 1 <= simulator.log().count("401") <= 3, "at most three attempts"
+    assert 1 <= simulator.log().count("-> 401") <= 3, "at most three attempts"
 
 
 def test_logs_hold_no_secret_and_no_post_text():
