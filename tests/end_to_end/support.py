@@ -68,9 +68,9 @@ class Process:
     def __init__(self, name, *arguments, environment=None):
         self.name = name
         self.path = folder() / f"{name}-{len(_processes)}.log"
-        self.file = open(self.path, "wb")
-        self.child = subprocess.Popen([ROOST, *map(str, arguments)], stdout=self.file, stderr=subprocess.STDOUT,
-                                      stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
+        with open(self.path, "wb") as file:
+            self.child = subprocess.Popen([ROOST, *map(str, arguments)], stdout=file, stderr=subprocess.STDOUT,
+                                          stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
         _processes.append(self)
 
     @property
@@ -224,7 +224,6 @@ def cleanup():
         with contextlib.suppress(Exception):
             process.child.kill()
             process.child.wait(10)
-            process.file.close()
     if _folder and not failed:
         shutil.rmtree(_folder, ignore_errors=True)
 
