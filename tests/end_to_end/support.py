@@ -219,12 +219,15 @@ batch_interval = 200ms
 
 
 def cleanup():
-    failed = sys.exc_info()[0] is not None
+    # At exit the exception that ended the program is no longer the current one, but it is remembered.
+    failed = getattr(sys, "last_type", None) is not None
     for process in _processes:
         with contextlib.suppress(Exception):
             process.child.kill()
             process.child.wait(10)
-    if _folder and not failed:
+    if _folder and failed:
+        print(f"the logs are kept in {_folder}", file=sys.stderr)
+    elif _folder:
         shutil.rmtree(_folder, ignore_errors=True)
 
 
