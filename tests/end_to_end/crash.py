@@ -187,7 +187,7 @@ class Stop:
         world.listen.kill()
         world.listen.start(environment=self.environment(world.chance, world.spool))
         # Looked at all the while: what is seen as held must be there afterwards.
-        wait_until(f"listen to die ({self.name})", lambda: world.notes.take() or world.keep("etl", "network") or
+        wait_until(f"listen to die ({self.name})", lambda: world.notes.take(pause=0.1) or world.keep("etl", "network") or
                    world.listen.process.poll() is not None)
         world.listen.start()
 
@@ -209,6 +209,7 @@ class Notes:
         self.identity = None
         self.missing = set()  # numbers that no frame has
         self.last = 0
+        self.taken = 0.0
 
     def look(self):
         values = dict(line.split(None, 1) for line in roost("spool", self.spool).splitlines() if not line.startswith(("consumer", "damage")))
@@ -224,13 +225,18 @@ class Notes:
         damage = done.stderr.decode()
         assert done.returncode == 0 and "Sanitizer" not in damage, damage
         for first, last in re.findall(r"(?:missing|corrupt): frames (\d+) to (\d+)", damage):
-            self.missing.update(range(int(first), int(last) + 1))
+            gone = range(int(first), int(last) + 1)
+            assert not any(n in self.digests for n in gone), f"frames that were held are damaged:\n{damage}"
+            self.missing.update(gone)
         numbers = [n for n in range(begin, end + 1) if n not in self.missing]
         lines = done.stdout.split(b"\n")[:-1]
         return list(zip(numbers, lines)) if len(numbers) == len(lines) else None
 
-    def take(self):
-        """Notes what is held now, and that nothing noted before has changed."""
+    def take(self, pause=0):
+        """Notes what is held now, and that nothing noted before has changed. Not when it did so less than `pause` seconds ago."""
+        if time.monotonic() - self.taken < pause:
+            return
+        self.taken = time.monotonic()
         for _ in range(20):
             first, last, held = self.look()
             assert last >= self.last, f"the spool ends at {last}, but {self.last} was held"
@@ -265,7 +271,9 @@ class World:
         self.postgres = Database()
         self.network = Network(chance)
         self.network.start()
-        self.conf = write_configuration("crash", self.network.url, self.postgres.database, self.postgres.server)
+        # A segment is a sixteenth of the maximum: with the lower ones, segments begin and go while others die.
+        self.settings = f"spool_max = {chance.choice(['16MiB', '64MiB', '4GiB'])}\nspool_sync = {chance.choice(['0ms', '100ms', '1000ms'])}"
+        self.conf = write_configuration("crash", self.network.url, self.postgres.database, self.postgres.server, bridge=self.settings)
         self.spool = pathlib.Path(self.conf).parent / "spool"
         roost("migrate", "-c", self.conf)
         self.notes = Notes(self.spool)
@@ -285,6 +293,7 @@ class World:
         """At least one batch is committed from now on."""
         def newest():
             self.keep()
+            self.notes.take(pause=0.3)
             return self.postgres.number("select coalesce(max(id), 0) + 1 from roost.batches")
         before = wait_until("the database", newest)
         wait_until("a batch", lambda: (newest() or 0) > before)
@@ -379,6 +388,7 @@ def run(rounds, seed, chance, progress=None):
     print(f"seed {seed}, {rounds} rounds, {support.ROOST}", flush=True)
     began = time.monotonic()
     world = World(chance)
+    print(world.settings.replace("\n", ", "), flush=True)
     for number in range(1, rounds + 1):
         world.round()
         if progress:

@@ -7,7 +7,7 @@ import sys
 import crash
 import support
 
-ROUNDS = 10
+ROUNDS = 8
 SEED = int(os.environ.get("ROOST_SEED", "20181010"))
 
 
