@@ -36,6 +36,7 @@ enum option_code {
     OPTION_NO_AUTH,
     OPTION_NO_FILTER,
     OPTION_CUT_AFTER,
+    OPTION_REPEAT,
     OPTION_KEEP_ALIVE,
     OPTION_CHUNK,
     OPTION_QUEUE,
@@ -65,6 +66,7 @@ static const struct option OPTIONS[] = {{"listen", required_argument, NULL, OPTI
                                         {"no-auth", no_argument, NULL, OPTION_NO_AUTH},
                                         {"no-filter", no_argument, NULL, OPTION_NO_FILTER},
                                         {"cut-after", required_argument, NULL, OPTION_CUT_AFTER},
+                                        {"repeat", required_argument, NULL, OPTION_REPEAT},
                                         {"keep-alive", required_argument, NULL, OPTION_KEEP_ALIVE},
                                         {"chunk", required_argument, NULL, OPTION_CHUNK},
                                         {"queue", required_argument, NULL, OPTION_QUEUE},
@@ -104,6 +106,8 @@ static const char HELP[] =
     "How it behaves\n"
     "  --no-filter               every message matches, whatever track and language say\n"
     "  --cut-after N             break each stream off in the middle of a message, after N whole ones\n"
+    "  --repeat N                begin each stream with the last N messages before it again, as after a "
+    "reconnection\n"
     "  --keep-alive SECONDS      an empty line after so long without data (30)\n"
     "  --chunk N|random|message  HTTP chunks of N bytes, of random size, or one per message\n"
     "  --queue BYTES             kept for a client that reads too slowly, with --rate (4194304)\n"
@@ -308,6 +312,12 @@ static int read_behaviour(struct arguments *c, int code, const char *value)
             return -1;
         }
         o->cut_after = (uint64_t)number;
+        return 0;
+    case OPTION_REPEAT:
+        if (read_number("repeat", value, 1, SIMULATOR_REPEAT_MAX, &number) < 0) {
+            return -1;
+        }
+        o->repeat = (size_t)number;
         return 0;
     case OPTION_KEEP_ALIVE:
         if (read_real("keep-alive", value, 0.001, 86400, &seconds) < 0) {

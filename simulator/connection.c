@@ -159,7 +159,9 @@ static struct account *new_account(struct simulator *s, const char *name)
     a->attempts = o->max_connects ? calloc(o->max_connects, sizeof *a->attempts) : NULL;
     bool pulls = o->rate <= 0;
     if (!a->name || (o->max_connects && !a->attempts) ||
-        feed_init(&a->feed, s->list, o->loop, o->total, o->fresh_ids && pulls) < 0) {
+        feed_init(&a->feed, s->list, o->loop, o->total, o->fresh_ids && pulls) < 0 ||
+        repeats_init(&a->repeats, pulls ? o->repeat : 0) < 0) {
+        feed_free(&a->feed);
         free(a->name);
         free(a->attempts);
         free(a);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "simulator/feed.h"
 #include "simulator/http_request.h"
+#include "simulator/repeats.h"
 #include "simulator/simulator.h"
 #include "simulator/wire.h"
 
@@ -26,6 +27,7 @@ enum connection_state {
 struct account {
     char *name; /* for the log: the API key and its number, never a secret */
     struct feed feed;
+    struct repeats repeats;       /* without a rate: the last messages of its streams */
     struct connection *streaming; /* the newest stream of this account, or NULL */
     int64_t *attempts;            /* times of the last max_connects attempts, a ring; NULL: not counted */
     size_t attempt_next;
@@ -44,7 +46,7 @@ struct stream {
     uint64_t in_second, undelivered, undelivered_told;
     int64_t limit_told_ms;
     uint64_t counted_messages, counted_bytes; /* already in the simulator's counts */
-    uint64_t added;                           /* messages put on the wire */
+    uint64_t added;                           /* messages put on the wire, repeats not counted */
     bool cut;                                 /* half of a message is on the wire: closed when that is sent */
     const char *ended;                        /* why, for the log; NULL: not yet */
 };
@@ -71,7 +73,8 @@ struct simulator {
     struct oauth_check *check;
     struct account *accounts[SIMULATOR_ACCOUNTS_MAX];
     size_t account_count;
-    struct feed live;      /* of a stream with a rate */
+    struct feed live; /* of a stream with a rate */
+    struct repeats live_repeats;
     int64_t live_start_us; /* steady; 0: not begun */
     uint64_t last_id;
     struct buffer scratch;

@@ -36,6 +36,9 @@ static int check_options(const struct simulator_options *o, struct err *e)
         return err_set(e, ERR_FATAL,
                        "keep-alive must be at least 1 ms, a chunk at least 1 byte, the queue at least 1 KiB");
     }
+    if (o->repeat > SIMULATOR_REPEAT_MAX) {
+        return err_set(e, ERR_FATAL, "at most the last %d messages are repeated", SIMULATOR_REPEAT_MAX);
+    }
     if (o->answer_status && (o->answer_status < 400 || o->answer_status > 599)) {
         return err_set(e, ERR_FATAL, "the status to answer must be 400 to 599");
     }
@@ -169,7 +172,8 @@ struct simulator *simulator_open(const struct simulator_options *options, struct
     if (!s->list) {
         goto fail;
     }
-    if (feed_init(&s->live, s->list, s->options.loop, s->options.total, s->options.fresh_ids) < 0) {
+    if (feed_init(&s->live, s->list, s->options.loop, s->options.total, s->options.fresh_ids) < 0 ||
+        repeats_init(&s->live_repeats, s->options.rate > 0 ? s->options.repeat : 0) < 0) {
         err_set(e, ERR_RETRY, "memory is out");
         goto fail;
     }
@@ -358,11 +362,13 @@ void simulator_close(struct simulator *s)
     free_closed(s);
     for (size_t i = 0; i < s->account_count; i++) {
         feed_free(&s->accounts[i]->feed);
+        repeats_free(&s->accounts[i]->repeats);
         free(s->accounts[i]->attempts);
         free(s->accounts[i]->name);
         free(s->accounts[i]);
     }
     feed_free(&s->live);
+    repeats_free(&s->live_repeats);
     playlist_free(s->list);
     oauth_check_free(s->check);
     buffer_free(&s->scratch);

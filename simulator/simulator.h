@@ -32,6 +32,7 @@
 enum {
     SIMULATOR_SAMPLE = 3000,
     SIMULATOR_SEED = 1,
+    SIMULATOR_REPEAT_MAX = 10000,
     SIMULATOR_ACCOUNTS_MAX = 1000,
     SIMULATOR_CONNECTIONS_MAX = 1000
 };
@@ -67,6 +68,10 @@ struct simulator_options {
     uint64_t
         cut_after; /* each stream breaks off in the middle of its message number cut_after + 1; 0: never */
 
+    size_t repeat; /* each connection begins with the last so many messages before it again, as they were sent
+                    * (up to SIMULATOR_REPEAT_MAX); with a rate: those of the stream, heard or not, in up to
+                    * half of `queue` */
+
     int64_t keep_alive_ms; /* an empty line after so long without data; 1 or more */
     enum wire_chunks chunks;
     size_t chunk_size;
@@ -96,7 +101,7 @@ struct simulator_options {
 struct simulator_counts {
     uint64_t requests; /* answered, streams included */
     uint64_t refused;  /* of them, with another status than 200 */
-    uint64_t messages; /* handed to the kernel whole, over all streams */
+    uint64_t messages; /* handed to the kernel whole, over all streams, repeats included */
     uint64_t bytes;    /* of all streams, as on the wire */
     uint64_t slow;     /* streams ended because their client read too slowly */
 };

@@ -16,6 +16,48 @@ enum {
     WARNING_STEP = 10       /* percent between two warnings of one rise */
 };
 
+static struct view length_line(const struct stream *stream, size_t length, char text[32])
+{
+    if (!stream->delimited) {
+        return view_make(text, 0);
+    }
+    return view_make(text, (size_t)snprintf(text, 32, "%zu\r\n", length + 2));
+}
+
+static bool matches(struct stream *stream, const struct playlist_message *m, size_t index)
+{
+    if (!m->tweet || !stream->filter) {
+        return true;
+    }
+    uint8_t *verdict = &stream->verdicts[index];
+    if (!*verdict) {
+        *verdict = selection_match(stream->filter, &m->facts) ? 2 : 1;
+    }
+    return *verdict == 2;
+}
+
+/* What a new stream begins with again. A repeat moves nothing on: the position behind it is where the stream
+ * starts. With a rate the queue is bounded, so older ones are left out. */
+static void add_repeats(struct connection *c)
+{
+    struct stream *stream = c->stream;
+    bool live = c->sim->options.rate > 0;
+    const struct repeats *repeats = live ? &c->sim->live_repeats : &stream->account->repeats;
+    size_t i = repeats->count, bytes = 0, most = live ? c->sim->options.queue / 2 : SIZE_MAX;
+    while (i > 0 && bytes + repeats_at(repeats, i - 1)->bytes.length <= most) {
+        i--;
+        bytes += repeats_at(repeats, i)->bytes.length;
+    }
+    for (; i < repeats->count; i++) {
+        const struct repeat *repeat = repeats_at(repeats, i);
+        if (matches(stream, playlist_at(c->sim->list, repeat->index), repeat->index)) {
+            char text[32];
+            wire_add_message(c->wire, length_line(stream, repeat->bytes.length, text), repeat->bytes,
+                             stream->start);
+        }
+    }
+}
+
 int stream_begin(struct connection *c, struct account *account, struct selection *filter, bool delimited,
                  bool stall_warnings)
 {
@@ -42,6 +84,7 @@ int stream_begin(struct connection *c, struct account *account, struct selection
     c->state = CONNECTION_STREAMING;
     c->deadline_ms = INT64_MAX;
     account->streaming = c;
+    add_repeats(c);
     if (c->sim->options.rate > 0) {
         /* Little in the kernel: who reads slowly shall be noticed by the queue here. */
         int bytes = 128 << 10;
@@ -51,14 +94,6 @@ int stream_begin(struct connection *c, struct account *account, struct selection
         }
     }
     return 0;
-}
-
-static struct view length_line(const struct stream *stream, size_t length, char text[32])
-{
-    if (!stream->delimited) {
-        return view_make(text, 0);
-    }
-    return view_make(text, (size_t)snprintf(text, 32, "%zu\r\n", length + 2));
 }
 
 static void add_message(struct connection *c, struct view message, uint64_t position)
@@ -76,18 +111,6 @@ static void add_notice(struct connection *c, const char *json)
     int n = snprintf(line, sizeof line, "%.*s%s\r\n", VIEW_PRINT(length), json);
     wire_add_notice(c->wire, view_make(line, (size_t)n));
     c->stream->last_data_ms = c->sim->now_ms;
-}
-
-static bool matches(struct stream *stream, const struct playlist_message *m, size_t index)
-{
-    if (!m->tweet || !stream->filter) {
-        return true;
-    }
-    uint8_t *verdict = &stream->verdicts[index];
-    if (!*verdict) {
-        *verdict = selection_match(stream->filter, &m->facts) ? 2 : 1;
-    }
-    return *verdict == 2;
 }
 
 /* True when the stream breaks off here: half of the message goes out, and the connection closes behind it
@@ -158,6 +181,7 @@ static enum filled fill(struct connection *c)
         stream->unmatched++;
         if (wanted) {
             add_message(c, bytes, feed->position);
+            repeats_add(&stream->account->repeats, index, feed->position, bytes, s->options.fresh_ids);
             stream->unmatched = 0;
         }
     }
@@ -279,12 +303,13 @@ static void broadcast(struct simulator *s, int64_t wall)
 {
     size_t index;
     const struct playlist_message *m = feed_next(&s->live, &index);
-    bool wanted = false;
+    bool wanted = s->live_repeats.capacity > 0;
     for (struct connection *c = s->connections; c; c = c->next) {
         wanted = wanted || (c->state == CONNECTION_STREAMING && matches(c->stream, m, index));
     }
     struct view bytes = feed_render(&s->live, index, wall, &s->last_id, &s->scratch, wanted);
     s->live.position++;
+    repeats_add(&s->live_repeats, index, s->live.position, bytes, s->options.fresh_ids);
     for (struct connection *c = s->connections; wanted && c; c = c->next) {
         if (c->state == CONNECTION_STREAMING && matches(c->stream, m, index)) {
             deliver(c, bytes);
@@ -371,6 +396,7 @@ void stream_forget(struct connection *c)
          * alone. */
         if (c->sim->options.rate <= 0 && wire_waiting(c->wire)) {
             account->feed.position = wire_position(c->wire, stream->start);
+            repeats_drop_behind(&account->repeats, account->feed.position);
         }
     }
     log_info(&SIMULATOR_LOG, "%s account %s: stream over: %s; %llu messages, %llu bytes", c->peer,

@@ -68,9 +68,9 @@ class Process:
     def __init__(self, name, *arguments, environment=None):
         self.name = name
         self.path = folder() / f"{name}-{len(_processes)}.log"
-        self.file = open(self.path, "wb")
-        self.child = subprocess.Popen([ROOST, *map(str, arguments)], stdout=self.file, stderr=subprocess.STDOUT,
-                                      stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
+        with open(self.path, "wb") as file:
+            self.child = subprocess.Popen([ROOST, *map(str, arguments)], stdout=file, stderr=subprocess.STDOUT,
+                                          stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
         _processes.append(self)
 
     @property
@@ -219,13 +219,15 @@ batch_interval = 200ms
 
 
 def cleanup():
-    failed = sys.exc_info()[0] is not None
+    # At exit the exception that ended the program is no longer the current one, but it is remembered.
+    failed = getattr(sys, "last_type", None) is not None
     for process in _processes:
         with contextlib.suppress(Exception):
             process.child.kill()
             process.child.wait(10)
-            process.file.close()
-    if _folder and not failed:
+    if _folder and failed:
+        print(f"the logs are kept in {_folder}", file=sys.stderr)
+    elif _folder:
         shutil.rmtree(_folder, ignore_errors=True)
 
 

@@ -79,6 +79,8 @@ restart)
     ;;
 kill)
     pid=$(head -1 "$dir/data/postmaster.pid")
+    # Stopped first, or it could have a new child meanwhile: while it recovers it starts one after the other.
+    kill -STOP "$pid" 2>/dev/null || true
     # The children too, and at once: they would notice the postmaster's end and finish by themselves.
     all="$pid $(pgrep -P "$pid" | tr '\n' ' ' || true)"
     kill -9 $all 2>/dev/null || true
