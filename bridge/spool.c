@@ -70,7 +70,7 @@ static int lock_folder(struct spool *s, struct err *e)
 {
     s->lock_fd = openat(s->folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (s->lock_fd < 0) {
-        return err_set(e, ERR_FATAL, "cannot open %s/lock: %s", s->folder, strerror(errno));
+        return err_set(e, err_kind_of(errno), "cannot open %s/lock: %s", s->folder, strerror(errno));
     }
     char text[32] = "";
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
@@ -163,7 +163,7 @@ static int open_folder(struct spool *s, struct err *e)
 {
     s->folder_fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return s->folder_fd < 0
-               ? err_set(e, ERR_FATAL, "cannot open the spool %s: %s", s->folder, strerror(errno))
+               ? err_set(e, err_kind_of(errno), "cannot open the spool %s: %s", s->folder, strerror(errno))
                : 0;
 }
 
@@ -417,10 +417,10 @@ int spool_renew(struct spool *s, struct err *e)
         return -1;
     }
     spool_reset_consumers(s);
-    spool_report(
-        s, (struct spool_report){.what = SPOOL_NEW_IDENTITY, .first = spool_first(s), .last = s->held},
-        "a consumer was ahead of the spool %s, so it was wiped or restored: its identity is now %s, was %s",
-        s->folder, s->identity, old);
+    spool_report(s,
+                 (struct spool_report){.what = SPOOL_NEW_IDENTITY, .first = spool_first(s), .last = s->held},
+                 "the spool %s was wiped or restored from a copy: its identity is now %s, was %s", s->folder,
+                 s->identity, old);
     return 0;
 }
 

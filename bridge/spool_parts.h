@@ -104,7 +104,7 @@ int spool_recover(struct spool *s, struct err *e);
 int spool_write_identity(struct spool *s, struct err *e);
 
 /* spool_sync.c */
-void spool_tell_held(const struct spool *s); /* into the file `held`, for spool_look */
+void spool_tell_held(const struct spool *s); /* into the file `held`, for spool_look and the next opening */
 void spool_plan_sync(struct spool *s);
 bool spool_dirty(const struct spool *s);
 void spool_on_retry(uv_timer_t *timer);
