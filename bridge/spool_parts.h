@@ -7,6 +7,7 @@
 #define ROOST_BRIDGE_SPOOL_PARTS_H
 
 #include "base/buffer.h"
+#include "base/log.h"
 #include "bridge/segment.h"
 #include "bridge/spool.h"
 
@@ -55,6 +56,7 @@ struct spool {
     size_t consumer_count;
     uv_work_t consumers_work;
     struct buffer consumers_bytes; /* what the worker writes */
+    struct log_repeat consumers_warned;
 
     struct spool_range damage[SPOOL_REMEMBERED_DAMAGE]; /* reported already */
     size_t damage_count;
