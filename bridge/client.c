@@ -343,18 +343,32 @@ int bridge_client_forget(struct bridge_client *c, int timeout_ms, struct err *e)
     return result;
 }
 
-int bridge_client_start(struct bridge_client *c, uint64_t from, struct err *e)
+static int send_start(struct bridge_client *c, struct view line, struct err *e)
 {
-    char line[40];
-    int n = snprintf(line, sizeof line, "start %llu\n", (unsigned long long)(from ? from : 1));
     if (c->fd < 0 || c->started) {
         return err_set(e, ERR_RETRY, "bridge_client_start comes once after bridge_client_connect");
     }
-    if (send_line(c, view_make(line, (size_t)n), clock_real_ms() + SEND_TIMEOUT_MS, e)) {
+    if (send_line(c, line, clock_real_ms() + SEND_TIMEOUT_MS, e)) {
         return -1;
     }
     c->started = true;
     return 0;
+}
+
+int bridge_client_start(struct bridge_client *c, uint64_t from, struct err *e)
+{
+    char line[40];
+    int n = snprintf(line, sizeof line, "start %llu\n", (unsigned long long)(from ? from : 1));
+    return send_start(c, view_make(line, (size_t)n), e);
+}
+
+int bridge_client_start_after(struct bridge_client *c, uint64_t from, const char *gone, uint64_t had,
+                              struct err *e)
+{
+    char line[80 + BRIDGE_SPOOL_ID_SIZE];
+    int n = snprintf(line, sizeof line, "start %llu after=%.*s:%llu\n", (unsigned long long)(from ? from : 1),
+                     BRIDGE_SPOOL_ID_SIZE - 1, gone, (unsigned long long)had);
+    return send_start(c, view_make(line, (size_t)n), e);
 }
 
 /* A whole frame in the input: 1; 0: not yet; -1: broken, or the bridge's last line. *whole gets its bytes. */

@@ -41,6 +41,11 @@ const char *spool_identity(const struct spool *s)
     return s->identity;
 }
 
+const char *spool_identity_before(const struct spool *s)
+{
+    return s->identity_before;
+}
+
 const char *spool_token(const struct spool *s)
 {
     return s->token;
@@ -416,6 +421,7 @@ int spool_renew(struct spool *s, struct err *e)
         memcpy(s->identity, old, sizeof old);
         return -1;
     }
+    memcpy(s->identity_before, old, sizeof old);
     spool_reset_consumers(s);
     spool_report(s,
                  (struct spool_report){.what = SPOOL_NEW_IDENTITY, .first = spool_first(s), .last = s->held},

@@ -78,7 +78,7 @@ struct spool {
     int sync_errno, consumers_status;
     struct err consumers_error;
 
-    char identity[SPOOL_IDENTITY_SIZE], token[SPOOL_TOKEN_SIZE];
+    char identity[SPOOL_IDENTITY_SIZE], identity_before[SPOOL_IDENTITY_SIZE], token[SPOOL_TOKEN_SIZE];
     char folder[SPOOL_FOLDER_MAXIMUM];
 };
 

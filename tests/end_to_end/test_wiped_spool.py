@@ -39,13 +39,16 @@ class Stage:
         goal = self.received() + frames
         wait_until("frames", lambda: self.received() >= goal, alive=[self.simulator, self.listen, self.etl])
 
+    def last(self):
+        return int(re.search(r"^last +(\d+)$", roost("spool", self.spool), re.M)[1])
+
     def lost(self):
         return self.postgres.rows("select source, cause, detail, undelivered from roost.gaps where cause = 'spool'", self.database)
 
     def finish(self):
         """All that the spool holds is loaded; each post is there once with its text."""
         self.listen.stop()
-        last = int(re.search(r"^last +(\d+)$", roost("spool", self.spool), re.M)[1])
+        last = self.last()
         identity = (self.spool / "identity").read_text().strip()
         self.etl.stop()
         self.simulator.stop()
@@ -53,6 +56,7 @@ class Stage:
         self.start_etl()
         wait_until("the rest", lambda: self.number(f"select sequence from roost.progress where spool = '{identity}'") >= last,
                    alive=[self.listen, self.etl])
+        wait_until("the etl to be connected", lambda: "reading spool" in self.etl.log(), alive=[self.listen, self.etl])
         self.etl.stop()
         self.listen.stop()
         texts = {t["id_str"]: reading.full_text(t) for t in reading.read_lines(recorded("tweets-v1.1.ndjson"))}
@@ -70,7 +74,7 @@ def test_an_older_copy_of_the_spool_is_noticed_and_takes_a_new_identity():
     stage.go_on()
     stage.listen.stop()
     shutil.copytree(stage.spool, stage.conf.parent / "copy")
-    copied = int(re.search(r"^last +(\d+)$", roost("spool", stage.spool), re.M)[1])
+    copied = stage.last()
     old = (stage.spool / "identity").read_text()
     stage.start_listen()
     wait_until("the etl to be further than the copy", lambda: stage.number("select sequence from roost.progress") > copied + 100,
@@ -106,6 +110,37 @@ def test_segments_that_are_gone_give_a_new_identity_and_a_gap():
     wait_until("the gap", stage.lost, alive=[stage.listen, stage.etl])
     stage.finish()
     assert len(stage.lost()) == 1, stage.lost()
+    assert "all agrees" in roost("audit", "-c", stage.conf)
+
+
+def test_a_wiped_spool_is_noticed_by_the_etl_that_knew_it():
+    stage = Stage("wiped", "--rate", "500", "--wait")
+    stage.go_on()
+    # Frames that the etl cannot write: the database is away while the spool fills, and then the spool goes.
+    stage.postgres.run("kill")
+    goal = stage.last() + 200
+    wait_until("more frames", lambda: stage.last() > goal, alive=[stage.simulator, stage.listen, stage.etl])
+    stage.listen.kill()
+    old = (stage.spool / "identity").read_text().strip()
+    shutil.rmtree(stage.spool)
+    stage.start_listen()
+    new = (stage.spool / "identity").read_text().strip()
+    assert new != old
+    stage.postgres.run("up")
+    stage.go_on()
+    wait_until("the gap", stage.lost, alive=[stage.listen, stage.etl])
+    lost = stage.lost()
+    assert len(lost) == 1 and old in lost[0]["detail"] and new in lost[0]["detail"] and lost[0]["source"] == "", lost
+    assert lost[0]["undelivered"] is None, "nobody knows how many"
+    # Told once, whoever is started again.
+    stage.etl.stop()
+    stage.start_etl()
+    stage.go_on(100)
+    stage.listen.stop()
+    stage.start_listen()
+    stage.go_on(100)
+    stage.finish()
+    assert stage.lost() == lost
     assert "all agrees" in roost("audit", "-c", stage.conf)
 
 
