@@ -1,8 +1,26 @@
 #include "base/clock.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
+
+#define TEST_MAGIC "roostclk"
+
+/* The test hook's file, byte for byte (clock.h). */
+struct test_file {
+    char magic[8];
+    int64_t base_us, wall_us, speed;
+    _Atomic int64_t offset_ms;
+};
+
+/* Set once by main, before there are threads; NULL: no test. */
+static const struct test_file *test;
 
 static int64_t read_us(clockid_t id)
 {
@@ -11,19 +29,100 @@ static int64_t read_us(clockid_t id)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-int64_t clock_wall_ms(void)
+/* Microseconds of the test's clock since its base. */
+static int64_t test_us(void)
 {
-    return read_us(CLOCK_REALTIME) / 1000;
+    return (read_us(CLOCK_BOOTTIME) - test->base_us) * test->speed;
 }
 
-int64_t clock_steady_ms(void)
+int64_t clock_wall_ms(void)
 {
-    return read_us(CLOCK_BOOTTIME) / 1000;
+    return test ? (test->wall_us + test_us()) / 1000 +
+                      atomic_load_explicit(&test->offset_ms, memory_order_relaxed)
+                : read_us(CLOCK_REALTIME) / 1000;
 }
 
 int64_t clock_steady_us(void)
 {
-    return read_us(CLOCK_BOOTTIME);
+    return test ? test->base_us + test_us() : read_us(CLOCK_BOOTTIME);
+}
+
+int64_t clock_steady_ms(void)
+{
+    return clock_steady_us() / 1000;
+}
+
+int64_t clock_real_ms(void)
+{
+    return read_us(CLOCK_BOOTTIME) / 1000;
+}
+
+int64_t clock_timer_ms(int64_t ms)
+{
+    return test && ms > 0 ? ms / test->speed + (ms % test->speed > 0) : ms;
+}
+
+int64_t clock_paced_wall_ms(void)
+{
+    return test ? (test->wall_us + read_us(CLOCK_BOOTTIME) - test->base_us) / 1000 +
+                      atomic_load_explicit(&test->offset_ms, memory_order_relaxed)
+                : read_us(CLOCK_REALTIME) / 1000;
+}
+
+int64_t clock_test_speed(void)
+{
+    return test ? test->speed : 0;
+}
+
+/* What speaks against a file of the right length; NULL: nothing. */
+static const char *test_mistake(const struct test_file *file)
+{
+    if (memcmp(file->magic, TEST_MAGIC, sizeof file->magic) != 0) {
+        return "it does not begin with \"" TEST_MAGIC "\"";
+    }
+    if (file->speed < 1 || file->speed > CLOCK_TEST_SPEED_MOST) {
+        return "its speed is not between 1 and 10000";
+    }
+    if (file->base_us < 0 || file->base_us > read_us(CLOCK_BOOTTIME)) {
+        return "its base lies in the future: was it made before this machine was started?";
+    }
+    return NULL;
+}
+
+int clock_use_test_file(const char *path, struct err *e)
+{
+    struct stat status;
+    const struct test_file *file = MAP_FAILED;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status)) {
+        err_set(e, ERR_FATAL, "cannot read the test clock %s: %s", path, strerror(errno));
+        goto failed;
+    }
+    if (status.st_size != (off_t)sizeof *file) {
+        err_set(e, ERR_FATAL, "the test clock %s has %lld bytes, not %zu", path, (long long)status.st_size,
+                sizeof *file);
+        goto failed;
+    }
+    file = mmap(NULL, sizeof *file, PROT_READ, MAP_SHARED, fd, 0);
+    if (file == MAP_FAILED) {
+        err_set(e, ERR_FATAL, "cannot map the test clock %s: %s", path, strerror(errno));
+        goto failed;
+    }
+    const char *mistake = test_mistake(file);
+    if (mistake) {
+        munmap((void *)file, sizeof *file);
+        err_set(e, ERR_FATAL, "%s is no test clock: %s", path, mistake);
+        goto failed;
+    }
+    close(fd);
+    test = file;
+    return 0;
+
+failed:
+    if (fd >= 0) {
+        close(fd);
+    }
+    return -1;
 }
 
 /* Days since 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms": days_from_civil). */

@@ -1,5 +1,6 @@
 #include "base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,22 @@ int err_wrap(struct err *e, const char *format, ...)
     size_t used = strlen(e->text);
     snprintf(e->text + used, sizeof e->text - used, ": %s", old);
     return -1;
+}
+
+enum err_kind err_kind_of(int number)
+{
+    switch (number) {
+    case ENOSPC:
+    case EDQUOT:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN:
+    case EINTR:
+        return ERR_RETRY;
+    default:
+        return ERR_FATAL;
+    }
 }
 
 int err_exit_status(const struct err *e)

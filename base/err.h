@@ -29,6 +29,11 @@ int err_set(struct err *e, enum err_kind kind, const char *format, ...) __attrib
 /* Puts "FORMATTED: " in front of the text already in *e; the kind stays. Returns -1. */
 int err_wrap(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The kind of a failed system call: ERR_RETRY for an errno that passes when room or resources are there again
+ * (ENOSPC, EDQUOT, ENOMEM, EMFILE, ENFILE, EAGAIN, EINTR), else ERR_FATAL. A service that ends with 2 is not
+ * started again, so a full disk must not be that. */
+enum err_kind err_kind_of(int number);
+
 /* The process's exit status that fits a kind: 2 for ERR_FATAL, else 1 (command line, "Exit status"). */
 int err_exit_status(const struct err *e);
 

@@ -11,7 +11,7 @@ int file_read(const char *path, struct buffer *into, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return err_set(e, ERR_FATAL, "cannot read %s: %s", path, strerror(errno));
+        return err_set(e, err_kind_of(errno), "cannot read %s: %s", path, strerror(errno));
     }
     int result = -1;
     for (;;) {
@@ -21,7 +21,7 @@ int file_read(const char *path, struct buffer *into, struct err *e)
             continue;
         }
         if (n < 0) {
-            err_set(e, ERR_FATAL, "cannot read %s: %s", path, strerror(errno));
+            err_set(e, err_kind_of(errno), "cannot read %s: %s", path, strerror(errno));
             break;
         }
         if (n == 0) {
@@ -111,7 +111,7 @@ int file_make_folder(const char *path, struct err *e)
         char kept = *slash;
         *slash = '\0';
         if (mkdir(copy, 0750) && errno != EEXIST) {
-            result = err_set(e, ERR_FATAL, "cannot make the folder %s: %s", copy, strerror(errno));
+            result = err_set(e, err_kind_of(errno), "cannot make the folder %s: %s", copy, strerror(errno));
         }
         *slash = kept;
         if (!kept) {

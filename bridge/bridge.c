@@ -115,7 +115,7 @@ static int make_listener(struct bridge *b, struct err *e)
         (b->unix_socket && chmod(where, 0666)) || /* any local user may read */
         listen(fd, BACKLOG)) {
         bool used = errno == EADDRINUSE;
-        err_set(e, used ? ERR_RETRY : ERR_FATAL, "cannot listen on %s: %s%s", where, strerror(errno),
+        err_set(e, used ? ERR_RETRY : err_kind_of(errno), "cannot listen on %s: %s%s", where, strerror(errno),
                 used ? "; is another roost listen running?" : "");
         if (fd >= 0) {
             close(fd);

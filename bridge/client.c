@@ -113,7 +113,7 @@ void bridge_client_disconnect(struct bridge_client *c)
 static int wait_for(struct bridge_client *c, int fd, short events, int64_t deadline_ms)
 {
     for (;;) {
-        int64_t left = deadline_ms - clock_steady_ms();
+        int64_t left = deadline_ms - clock_real_ms();
         struct pollfd fds[2] = {{.fd = fd, .events = events}, {.fd = c->wake, .events = POLLIN}};
         int n = poll(fds, 2, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left);
         if (n < 0 && errno == EINTR) {
@@ -311,7 +311,7 @@ static int ask(struct bridge_client *c, const char *wish, int timeout_ms, struct
         return err_set(e, ERR_FATAL, "consumer %s: a consumer's name has 1 to 63 of a-z A-Z 0-9 _ - .",
                        c->consumer);
     }
-    int64_t deadline_ms = clock_steady_ms() + timeout_ms;
+    int64_t deadline_ms = clock_real_ms() + timeout_ms;
     return open_socket(c, deadline_ms, e) || say_hello(c, wish, deadline_ms, e) ||
                    await_answer(c, deadline_ms, answer, e)
                ? -1
@@ -343,18 +343,32 @@ int bridge_client_forget(struct bridge_client *c, int timeout_ms, struct err *e)
     return result;
 }
 
-int bridge_client_start(struct bridge_client *c, uint64_t from, struct err *e)
+static int send_start(struct bridge_client *c, struct view line, struct err *e)
 {
-    char line[40];
-    int n = snprintf(line, sizeof line, "start %llu\n", (unsigned long long)(from ? from : 1));
     if (c->fd < 0 || c->started) {
         return err_set(e, ERR_RETRY, "bridge_client_start comes once after bridge_client_connect");
     }
-    if (send_line(c, view_make(line, (size_t)n), clock_steady_ms() + SEND_TIMEOUT_MS, e)) {
+    if (send_line(c, line, clock_real_ms() + SEND_TIMEOUT_MS, e)) {
         return -1;
     }
     c->started = true;
     return 0;
+}
+
+int bridge_client_start(struct bridge_client *c, uint64_t from, struct err *e)
+{
+    char line[40];
+    int n = snprintf(line, sizeof line, "start %llu\n", (unsigned long long)(from ? from : 1));
+    return send_start(c, view_make(line, (size_t)n), e);
+}
+
+int bridge_client_start_after(struct bridge_client *c, uint64_t from, const char *gone, uint64_t had,
+                              struct err *e)
+{
+    char line[80 + BRIDGE_SPOOL_ID_SIZE];
+    int n = snprintf(line, sizeof line, "start %llu after=%.*s:%llu\n", (unsigned long long)(from ? from : 1),
+                     BRIDGE_SPOOL_ID_SIZE - 1, gone, (unsigned long long)had);
+    return send_start(c, view_make(line, (size_t)n), e);
 }
 
 /* A whole frame in the input: 1; 0: not yet; -1: broken, or the bridge's last line. *whole gets its bytes. */
@@ -376,7 +390,7 @@ static int find_frame(const struct bridge_client *c, struct frame_head *head, st
 
 int bridge_client_read(struct bridge_client *c, int timeout_ms, struct bridge_frame *frame, struct err *e)
 {
-    int64_t deadline_ms = clock_steady_ms() + timeout_ms;
+    int64_t deadline_ms = clock_real_ms() + timeout_ms;
     uint64_t before = atomic_load(&c->delivered);
     if (c->fd < 0) {
         return err_set(e, ERR_RETRY, "not connected to the bridge %s", c->address);
@@ -428,7 +442,7 @@ int bridge_client_acknowledge(struct bridge_client *c, uint64_t sequence, struct
         result = err_set(e, ERR_RETRY, "frame %llu was not read on this connection to the bridge %s",
                          (unsigned long long)sequence, c->address);
     } else {
-        result = send_line(c, view_make(line, (size_t)n), clock_steady_ms() + SEND_TIMEOUT_MS, e);
+        result = send_line(c, view_make(line, (size_t)n), clock_real_ms() + SEND_TIMEOUT_MS, e);
     }
     pthread_mutex_unlock(&c->sending);
     return result;

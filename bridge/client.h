@@ -53,6 +53,11 @@ int bridge_client_forget(struct bridge_client *c, int timeout_ms, struct err *e)
  * spool has a new identity). */
 int bridge_client_start(struct bridge_client *c, uint64_t from, struct err *e);
 
+/* The same, and tells the bridge that the spool `gone` (an identity), which was here before and is no more,
+ * was read up to frame `had` (from 1): it writes a gap event. */
+int bridge_client_start_after(struct bridge_client *c, uint64_t from, const char *gone, uint64_t had,
+                              struct err *e);
+
 /* The next frame. 1: *frame is filled; 0: none came within timeout_ms, or interrupted; -1: the connection is
  * lost (ERR_RETRY) or a frame is broken (ERR_RETRY with its position: connect again and ask from the last
  * good one). */

@@ -154,16 +154,64 @@ static void send_away_all(struct bridge *b)
     }
 }
 
+struct start {
+    uint64_t from;
+    struct view gone; /* the identity of a spool that the consumer finds no more; absent: none */
+    uint64_t had;     /* of that spool */
+};
+
+static bool read_gone(struct view word, struct start *start)
+{
+    const size_t digits = SPOOL_IDENTITY_SIZE - 1;
+    struct view text = view_from(word, strlen("after="));
+    if (!view_starts(word, VIEW("after=")) || text.length < digits + 2 || text.at[digits] != ':') {
+        return false;
+    }
+    start->gone = view_make(text.at, digits);
+    for (size_t i = 0; i < digits; i++) {
+        if (!strchr("0123456789abcdef", text.at[i]) || !text.at[i]) {
+            return false;
+        }
+    }
+    return number_parse_unsigned(view_from(text, digits + 1), &start->had) == 0 && start->had;
+}
+
+static bool read_start(struct view line, struct start *start)
+{
+    *start = (struct start){.gone = view_none()};
+    struct view rest = line;
+    return view_is(next_word(&rest), "start") && number_parse_unsigned(next_word(&rest), &start->from) == 0 &&
+           start->from && (!rest.length || read_gone(rest, start));
+}
+
+/* The spool that this consumer knew is gone, and nobody here knows of it but by the consumer. */
+static void note_gone(struct peer *p, const struct start *start)
+{
+    struct bridge *b = p->bridge;
+    char text[300];
+    if (view_absent(start->gone) || view_is(start->gone, spool_identity(b->spool)) ||
+        view_is(start->gone, spool_identity_before(b->spool))) {
+        return;
+    }
+    snprintf(text, sizeof text,
+             "consumer %s had the spool %.*s up to frame %llu and finds the spool %s in its place: what that "
+             "one held behind it is lost",
+             p->consumer, VIEW_PRINT(start->gone), (unsigned long long)start->had, spool_identity(b->spool));
+    log_error(&bridge_log, "%s", text);
+    bridge_note_loss(b, &(struct spool_report){.what = SPOOL_NEW_IDENTITY, .text = text});
+    bridge_publish_losses(b);
+}
+
 static void take_start(struct peer *p, struct view line)
 {
     struct bridge *b = p->bridge;
     struct err e;
-    uint64_t from, acknowledged = 0;
-    if (!view_starts(line, VIEW("start ")) ||
-        number_parse_unsigned(view_from(line, strlen("start ")), &from) || !from) {
+    struct start start;
+    if (!read_start(line, &start)) {
         peer_refuse(p, true, "after the welcome comes \"start SEQUENCE\", from 1");
         return;
     }
+    uint64_t from = start.from, acknowledged = 0;
     uint64_t held = spool_held(b->spool);
     if (from > held + 1) {
         log_error(&bridge_log, "consumer %s asks for frame %llu, but the spool ends at %llu", p->consumer,
@@ -193,6 +241,7 @@ static void take_start(struct peer *p, struct view line)
     }
     p->state = PEER_NUMBERED;
     peer_set_deadline(p, 0);
+    note_gone(p, &start);
     numbered_pump(p);
 }
 

@@ -168,14 +168,33 @@ int segment_read(struct segment_reader *r, uint64_t limit, struct segment_record
     }
 }
 
+/* Whether the record at r->offset is whole and its checksum that of number `from`: only its number is
+ * damaged. */
+static bool was_number(struct segment_reader *r, uint64_t limit, uint64_t from)
+{
+    const char *head = r->window.data + (r->offset - r->window_at);
+    size_t length = (size_t)get_number(head + 4, 4);
+    if (!length || length > FRAME_PAYLOAD_MAXIMUM ||
+        fill(r, limit, SEGMENT_HEAD_SIZE + length, NULL) < (int64_t)(SEGMENT_HEAD_SIZE + length)) {
+        return false;
+    }
+    head = r->window.data + (r->offset - r->window_at);
+    return frame_checksum(from, view_make(head + SEGMENT_HEAD_SIZE, length)) ==
+           (uint32_t)get_number(head + 16, 4);
+}
+
 uint64_t segment_guess_last(int fd, uint64_t offset, uint64_t limit, uint64_t from)
 {
     struct segment_reader r;
     segment_reader_init(&r, fd, offset);
     uint64_t last = 0;
     while (r.offset < limit && find_magic(&r, limit, NULL) > 0) {
-        if (fill(&r, limit, SEGMENT_HEAD_SIZE, NULL) >= 16) {
+        int64_t there = fill(&r, limit, SEGMENT_HEAD_SIZE, NULL);
+        if (there >= 16) {
             uint64_t sequence = get_number(r.window.data + (r.offset - r.window_at) + 8, 8);
+            if (there >= SEGMENT_HEAD_SIZE && was_number(&r, limit, last ? last + 1 : from)) {
+                sequence = last ? last + 1 : from;
+            }
             if (sequence >= from && sequence - from < GUESS_REACH && sequence > last) {
                 last = sequence;
             }

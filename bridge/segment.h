@@ -53,9 +53,9 @@ void segment_reader_init(struct segment_reader *r, int fd, uint64_t offset);
  * where it is; -1: the file cannot be read (ERR_RETRY). */
 int segment_read(struct segment_reader *r, uint64_t limit, struct segment_record *record, struct err *e);
 
-/* The highest sequence that a damaged stretch of the file seems to hold, looking at heads alone, within
+/* The highest sequence that a damaged stretch of the file seems to hold, by the heads in it, within
  * [from, from + 1,000,000); 0: none. So that a number that may have been given out is never given out again.
- */
+ * A head whose checksum is right for the number that is expected there counts as that number. */
 uint64_t segment_guess_last(int fd, uint64_t offset, uint64_t limit, uint64_t from);
 
 void segment_reader_free(struct segment_reader *r);

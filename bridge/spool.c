@@ -41,6 +41,11 @@ const char *spool_identity(const struct spool *s)
     return s->identity;
 }
 
+const char *spool_identity_before(const struct spool *s)
+{
+    return s->identity_before;
+}
+
 const char *spool_token(const struct spool *s)
 {
     return s->token;
@@ -70,7 +75,7 @@ static int lock_folder(struct spool *s, struct err *e)
 {
     s->lock_fd = openat(s->folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (s->lock_fd < 0) {
-        return err_set(e, ERR_FATAL, "cannot open %s/lock: %s", s->folder, strerror(errno));
+        return err_set(e, err_kind_of(errno), "cannot open %s/lock: %s", s->folder, strerror(errno));
     }
     char text[32] = "";
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
@@ -163,7 +168,7 @@ static int open_folder(struct spool *s, struct err *e)
 {
     s->folder_fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return s->folder_fd < 0
-               ? err_set(e, ERR_FATAL, "cannot open the spool %s: %s", s->folder, strerror(errno))
+               ? err_set(e, err_kind_of(errno), "cannot open the spool %s: %s", s->folder, strerror(errno))
                : 0;
 }
 
@@ -416,11 +421,12 @@ int spool_renew(struct spool *s, struct err *e)
         memcpy(s->identity, old, sizeof old);
         return -1;
     }
+    memcpy(s->identity_before, old, sizeof old);
     spool_reset_consumers(s);
-    spool_report(
-        s, (struct spool_report){.what = SPOOL_NEW_IDENTITY, .first = spool_first(s), .last = s->held},
-        "a consumer was ahead of the spool %s, so it was wiped or restored: its identity is now %s, was %s",
-        s->folder, s->identity, old);
+    spool_report(s,
+                 (struct spool_report){.what = SPOOL_NEW_IDENTITY, .first = spool_first(s), .last = s->held},
+                 "the spool %s was wiped or restored from a copy: its identity is now %s, was %s", s->folder,
+                 s->identity, old);
     return 0;
 }
 

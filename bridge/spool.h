@@ -119,6 +119,9 @@ int spool_forget_closed(const char *folder, const char *name, struct err *e);
  * Blocks for the time of one small file's fsync. */
 int spool_renew(struct spool *s, struct err *e);
 
+/* The identity before the last spool_renew since it was opened, also in opening; "" when there was none. */
+const char *spool_identity_before(const struct spool *s);
+
 /* Syncs as soon as no sync is running, whatever sync_ms says. */
 void spool_sync_now(struct spool *s);
 

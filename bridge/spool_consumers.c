@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WRITE_GAP_MS = 1000 };
+enum { WRITE_GAP_MS = 1000, WARN_EVERY_MS = 60 * 1000 };
 
 static struct spool_consumer *find_in(struct spool_consumer *consumers, size_t count, struct view name)
 {
@@ -103,8 +103,11 @@ static void after_write(uv_work_t *work, int status)
     s->consumers_failed = s->consumers_status || status;
     if (s->consumers_failed) {
         /* Nothing is lost by this: the position on disk is older, so more is kept than must be. */
-        log_warning(&(struct log_context){"bridge", "spool"}, "%s; it is tried again",
-                    s->consumers_error.text);
+        uint64_t held;
+        if (log_every(&s->consumers_warned, WARN_EVERY_MS, &held)) {
+            log_warning(&(struct log_context){"bridge", "spool"}, "%s; it is tried again each second",
+                        s->consumers_error.text);
+        }
         plan(s);
     }
     spool_finish(s);

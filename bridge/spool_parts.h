@@ -7,6 +7,7 @@
 #define ROOST_BRIDGE_SPOOL_PARTS_H
 
 #include "base/buffer.h"
+#include "base/log.h"
 #include "bridge/segment.h"
 #include "bridge/spool.h"
 
@@ -55,6 +56,7 @@ struct spool {
     size_t consumer_count;
     uv_work_t consumers_work;
     struct buffer consumers_bytes; /* what the worker writes */
+    struct log_repeat consumers_warned;
 
     struct spool_range damage[SPOOL_REMEMBERED_DAMAGE]; /* reported already */
     size_t damage_count;
@@ -76,7 +78,7 @@ struct spool {
     int sync_errno, consumers_status;
     struct err consumers_error;
 
-    char identity[SPOOL_IDENTITY_SIZE], token[SPOOL_TOKEN_SIZE];
+    char identity[SPOOL_IDENTITY_SIZE], identity_before[SPOOL_IDENTITY_SIZE], token[SPOOL_TOKEN_SIZE];
     char folder[SPOOL_FOLDER_MAXIMUM];
 };
 
@@ -104,7 +106,7 @@ int spool_recover(struct spool *s, struct err *e);
 int spool_write_identity(struct spool *s, struct err *e);
 
 /* spool_sync.c */
-void spool_tell_held(const struct spool *s); /* into the file `held`, for spool_look */
+void spool_tell_held(const struct spool *s); /* into the file `held`, for spool_look and the next opening */
 void spool_plan_sync(struct spool *s);
 bool spool_dirty(const struct spool *s);
 void spool_on_retry(uv_timer_t *timer);

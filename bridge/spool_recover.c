@@ -5,6 +5,7 @@
  * passed over and reported when a cursor comes to it.
  */
 #include "base/file.h"
+#include "base/number.h"
 #include "base/random.h"
 #include "bridge/spool_parts.h"
 
@@ -16,6 +17,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* A higher word than this beyond the last frame is taken for damage of the file `held`. */
+enum { HELD_REACH = 1000000 };
 
 int spool_read_digits(const char *folder, const char *name, char *text, size_t digits, struct err *e)
 {
@@ -69,7 +73,7 @@ static int add_segment(struct spool *s, const char *name, uint64_t first, struct
 {
     struct stat status;
     if (fstatat(s->folder_fd, name, &status, 0)) {
-        return err_set(e, ERR_FATAL, "cannot read %s/%s: %s", s->folder, name, strerror(errno));
+        return err_set(e, err_kind_of(errno), "cannot read %s/%s: %s", s->folder, name, strerror(errno));
     }
     if (spool_reserve_segment(s, e)) {
         return -1;
@@ -91,7 +95,7 @@ static int list_segments(struct spool *s, struct err *e)
 {
     DIR *folder = opendir(s->folder);
     if (!folder) {
-        return err_set(e, ERR_FATAL, "cannot read the folder %s: %s", s->folder, strerror(errno));
+        return err_set(e, err_kind_of(errno), "cannot read the folder %s: %s", s->folder, strerror(errno));
     }
     int result = 0;
     for (const struct dirent *entry = readdir(folder); entry && result == 0; entry = readdir(folder)) {
@@ -110,10 +114,31 @@ static int list_segments(struct spool *s, struct err *e)
     return result;
 }
 
+/* Up to which frame the spool was synced in its last life, by its own word; 0: it does not say. */
+static uint64_t read_held(const struct spool *s)
+{
+    char text[SPOOL_HELD_SIZE];
+    uint64_t held = 0;
+    int fd = openat(s->folder_fd, "held", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
+    if (fd >= 0) {
+        close(fd);
+    }
+    bool whole = n == SPOOL_HELD_SIZE - 1 && text[n - 1] == '\n';
+    return whole && number_parse_unsigned(view_make(text, (size_t)n - 1), &held) == 0 ? held : 0;
+}
+
 static void report_cut(struct spool *s, uint64_t bytes, uint64_t first, uint64_t last, const char *name)
 {
     uint64_t count = last - first + 1;
     struct spool_report report = {.what = SPOOL_CUT, .first = first, .last = last, .bytes = bytes};
+    if (first <= last && !bytes) {
+        spool_remember_damage(s, first, last);
+        spool_report(
+            s, report, "the end of %s/%s is gone: frames %llu to %llu (%llu in all) were held and are lost",
+            s->folder, name, (unsigned long long)first, (unsigned long long)last, (unsigned long long)count);
+        return;
+    }
     if (first <= last) {
         spool_remember_damage(s, first, last);
         spool_report(s, report,
@@ -128,15 +153,40 @@ static void report_cut(struct spool *s, uint64_t bytes, uint64_t first, uint64_t
                  (unsigned long long)bytes, s->folder, name);
 }
 
+/* Cuts off what follows the last good record of the last segment, reports what was lost with it, and sets
+ * s->next behind every number that may have been given out: those seen in the damaged bytes, and those held
+ * before (a file that lost its end shows nothing of them). */
+static int cut_tail(struct spool *s, uint64_t good, uint64_t held, const char *name, struct err *e)
+{
+    struct spool_segment *last = &s->segments[s->segment_count - 1];
+    uint64_t tail = last->size - good, lost = 0;
+    if (tail) {
+        lost = segment_guess_last(last->fd, good, last->size, s->next);
+        if (ftruncate(last->fd, (off_t)good)) {
+            return err_set(e, ERR_RETRY, "cannot cut %s/%s: %s", s->folder, name, strerror(errno));
+        }
+        last->size = good;
+        s->bytes -= tail;
+    }
+    if (held >= s->next && held - s->next < HELD_REACH && held > lost) {
+        lost = held;
+    }
+    if (tail || lost) {
+        report_cut(s, tail, s->next, lost ? lost : s->next - 1, name);
+        s->next = lost ? lost + 1 : s->next;
+    }
+    return 0;
+}
+
 /* Reads the last segment through: sets s->next, cuts the torn tail, reports damage. */
-static int recover_last(struct spool *s, struct err *e)
+static int recover_last(struct spool *s, uint64_t held, struct err *e)
 {
     struct spool_segment *last = &s->segments[s->segment_count - 1];
     char name[SEGMENT_NAME_SIZE];
     segment_format_name(name, last->first);
     last->fd = openat(s->folder_fd, name, O_RDWR | O_CLOEXEC);
     if (last->fd < 0) {
-        return err_set(e, ERR_FATAL, "cannot open %s/%s: %s", s->folder, name, strerror(errno));
+        return err_set(e, err_kind_of(errno), "cannot open %s/%s: %s", s->folder, name, strerror(errno));
     }
     struct segment_reader reader;
     struct segment_record record;
@@ -154,21 +204,7 @@ static int recover_last(struct spool *s, struct err *e)
     }
     uint64_t good = reader.offset;
     segment_reader_free(&reader);
-    if (found < 0) {
-        return -1;
-    }
-    uint64_t tail = last->size - good;
-    if (tail) {
-        uint64_t guess = segment_guess_last(last->fd, good, last->size, s->next);
-        if (ftruncate(last->fd, (off_t)good)) {
-            return err_set(e, ERR_RETRY, "cannot cut %s/%s: %s", s->folder, name, strerror(errno));
-        }
-        report_cut(s, tail, s->next, guess ? guess : s->next - 1, name);
-        s->next = guess ? guess + 1 : s->next;
-        last->size = good;
-        s->bytes -= tail;
-    }
-    return 0;
+    return found < 0 ? -1 : cut_tail(s, good, held, name, e);
 }
 
 /* What a killed process left in the page cache was never promised; now it is synced before it is. */
@@ -194,12 +230,11 @@ static int sync_all(struct spool *s, struct err *e)
     last->synced = last->size;
     s->folder_dirty = false;
     s->held = s->next - 1;
-    s->held_fd = openat(s->folder_fd, "held", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
-    spool_tell_held(s);
     return 0;
 }
 
-static int check_identity(struct spool *s, struct err *e)
+/* wiped: it had frames, and its segments are gone, so their numbers would be given out again. */
+static int check_identity(struct spool *s, bool wiped, struct err *e)
 {
     bool had_frames = s->next > 1;
     if (spool_read_digits(s->folder, "identity", s->identity, SPOOL_IDENTITY_SIZE - 1, e)) {
@@ -217,11 +252,9 @@ static int check_identity(struct spool *s, struct err *e)
             "the spool %s had lost its identity; it is now %s", s->folder, s->identity);
     }
     for (size_t i = 0; i < s->consumer_count; i++) {
-        if (s->consumers[i].acknowledged > s->held) {
-            return spool_renew(s, e);
-        }
+        wiped |= s->consumers[i].acknowledged > s->held;
     }
-    return 0;
+    return wiped ? spool_renew(s, e) : 0;
 }
 
 /* With the last segment empty after a cut, its name says less than s->next: the next append needs the right
@@ -241,11 +274,18 @@ static int name_last(struct spool *s, struct err *e)
 
 int spool_recover(struct spool *s, struct err *e)
 {
-    if (list_segments(s, e) || (s->segment_count && recover_last(s, e)) || name_last(s, e) ||
-        sync_all(s, e) || spool_read_consumers(s, e) || check_identity(s, e) || read_token(s, e) ||
+    uint64_t held = read_held(s);
+    if (list_segments(s, e)) {
+        return -1;
+    }
+    bool wiped = held && !s->segment_count;
+    if ((s->segment_count && recover_last(s, held, e)) || name_last(s, e) || sync_all(s, e) ||
+        spool_read_consumers(s, e) || check_identity(s, wiped, e) || read_token(s, e) ||
         (s->consumers_changed && spool_save_consumers(s, e))) {
         return -1;
     }
+    s->held_fd = openat(s->folder_fd, "held", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+    spool_tell_held(s);
     spool_drop(s);
     return 0;
 }

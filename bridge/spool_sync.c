@@ -20,8 +20,8 @@ bool spool_dirty(const struct spool *s)
     return s->held + 1 < s->next || s->folder_dirty;
 }
 
-/* A hint for who looks from outside, true whenever it is read: what was synced stays so. Hence no sync of its
- * own, and a failure is nobody's concern. */
+/* A hint for who looks from outside and for the next opening, true whenever it is read: what was synced stays
+ * so. Hence no sync of its own, and a failure is nobody's concern. */
 void spool_tell_held(const struct spool *s)
 {
     char text[SPOOL_HELD_SIZE];
@@ -129,7 +129,7 @@ static void start_sync(struct spool *s)
     if (s->folder_dirty && add_sync_file(s, s->folder_fd)) {
         s->sync_errno = ENOMEM;
     }
-    s->sync_started_ms = clock_steady_ms();
+    s->sync_started_ms = clock_real_ms();
     s->sync_soon = false;
     s->sync_target = s->next - 1;
     s->sync_work.data = s;
@@ -157,7 +157,7 @@ void spool_plan_sync(struct spool *s)
     if (s->syncing || s->failed || (uv_is_active((uv_handle_t *)&s->sync_timer) && !s->sync_soon)) {
         return;
     }
-    int64_t due = s->sync_started_ms ? s->sync_started_ms + s->settings.sync_ms - clock_steady_ms() : 0;
+    int64_t due = s->sync_started_ms ? s->sync_started_ms + s->settings.sync_ms - clock_real_ms() : 0;
     uv_update_time(s->loop);
     uv_timer_start(&s->sync_timer, on_sync_timer, due > 0 && !s->sync_soon ? (uint64_t)due : 0, 0);
 }

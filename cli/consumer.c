@@ -64,7 +64,7 @@ static int ask_bridge(const struct bridge_settings *bridge, const char *name, st
 
 static int forget(const struct bridge_settings *bridge, const char *name, struct err *e)
 {
-    int64_t end_ms = clock_steady_ms() + PATIENCE_MS;
+    int64_t end_ms = clock_real_ms() + PATIENCE_MS;
     for (;;) {
         int result = spool_forget_closed(bridge->spool_dir, name, e);
         if (result > 0) {
@@ -74,7 +74,7 @@ static int forget(const struct bridge_settings *bridge, const char *name, struct
             printf("consumer %s is forgotten\n", name);
             return 0;
         }
-        if (e->kind != ERR_RETRY || clock_steady_ms() >= end_ms) {
+        if (e->kind != ERR_RETRY || clock_real_ms() >= end_ms) {
             return -1;
         }
         poll(NULL, 0, PAUSE_MS);

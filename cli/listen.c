@@ -4,6 +4,7 @@
  * stays with its source, which reads no further; `room` from the bridge resumes all of them. Stopping goes in
  * order: sources, bridge, loop. When the last source has stopped for good, the whole ends with 2.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "bridge/bridge.h"
 #include "bridge/gap.h"
@@ -315,7 +316,8 @@ static void watch_signals(struct listener *l)
     uv_signal_start(&l->terminated, on_signal, SIGTERM);
     uv_signal_start(&l->interrupted, on_signal, SIGINT);
     uv_signal_start(&l->hung_up, on_hang_up, SIGHUP);
-    uv_timer_start(&l->status_timer, on_status_timer, STATUS_EVERY_MS, STATUS_EVERY_MS);
+    const uint64_t every_ms = (uint64_t)clock_timer_ms(STATUS_EVERY_MS);
+    uv_timer_start(&l->status_timer, on_status_timer, every_ms, every_ms);
 }
 
 static void release(struct listener *l)

@@ -1,10 +1,13 @@
 /* cli/main.c - `roost SUBCOMMAND ...`: finds the subcommand and hands it its arguments. */
+#include "base/clock.h"
+#include "base/log.h"
 #include "cli/command.h"
 
 #include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct command *const commands[] = {
@@ -37,6 +40,26 @@ static void print_help(FILE *out)
           out);
 }
 
+/* Tests set the time: base/clock.h says how. 0, or -1 when the file is none. */
+static int use_test_clock(const char *command)
+{
+    const struct log_context context = {command, NULL};
+    const char *path = getenv("ROOST_TEST_CLOCK");
+    struct err e;
+    if (!path || !path[0]) {
+        return 0;
+    }
+    if (clock_use_test_file(path, &e)) {
+        log_error(&context, "ROOST_TEST_CLOCK: %s", e.text);
+        return -1;
+    }
+    log_warning(&context,
+                "ROOST_TEST_CLOCK is set: the time comes from %s, at %lld times the speed; this is for tests "
+                "only",
+                path, (long long)clock_test_speed());
+    return 0;
+}
+
 static int run_command_of(const struct command *c, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -67,7 +90,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < command_count; i++) {
         if (strcmp(name, commands[i]->name) == 0) {
-            return run_command_of(commands[i], argc - 1, argv + 1);
+            return use_test_clock(name) ? 2 : run_command_of(commands[i], argc - 1, argv + 1);
         }
     }
     fprintf(stderr, "roost: there is no subcommand %s; roost --help lists them\n", name);

@@ -28,9 +28,11 @@ struct receiver {
     struct receiver_settings settings;
     struct log_context log;
     bool unix_socket;
-    bool away;                   /* said so */
-    uint64_t had;                /* up to here this connection brings nothing new */
-    uint64_t gone_from, gone_to; /* frames that are missing and not told yet; 0: none */
+    bool away;                         /* said so */
+    uint64_t had;                      /* up to here this connection brings nothing new */
+    uint64_t gone_from, gone_to;       /* frames that are missing and not told yet; 0: none */
+    char before[BRIDGE_SPOOL_ID_SIZE]; /* a spool that was here and is no more; "": none, or told */
+    uint64_t before_had;               /* of it */
 
     pthread_mutex_t lock; /* guards all below, for acknowledgements and interrupts from other threads */
     struct bridge_client *client;
@@ -172,6 +174,11 @@ static int find_start(struct receiver *r, const struct bridge_welcome *welcome, 
         note_gone(r, welcome, position + 1);
     }
     pthread_mutex_lock(&r->lock);
+    uint64_t had = r->last > r->committed ? r->last : r->committed;
+    if (r->spool[0] && !same && position == 0 && had > 0) {
+        memcpy(r->before, r->spool, sizeof r->before);
+        r->before_had = had;
+    }
     memcpy(r->spool, welcome->spool, sizeof r->spool);
     r->last = 0;
     r->committed = position;
@@ -200,6 +207,25 @@ static void pay(struct receiver *r)
     }
 }
 
+/* Tells the bridge, too, that another spool was here: what it held and was not read is lost, and the new one
+ * knows nothing of that. */
+static int start_from(struct receiver *r, uint64_t from, struct err *e)
+{
+    if (!r->before[0]) {
+        return bridge_client_start(r->client, from, e);
+    }
+    log_error(&r->log,
+              "the spool %s, read up to frame %" PRIu64
+              ", is gone, and %s is in its place: what it held behind "
+              "that frame is lost",
+              r->before, r->before_had, r->spool);
+    if (bridge_client_start_after(r->client, from, r->before, r->before_had, e) != 0) {
+        return -1;
+    }
+    r->before[0] = '\0';
+    return 0;
+}
+
 /* 0: streaming from there on. -1: not connected; ERR_FATAL: the job must end. */
 static int open_stream(struct receiver *r, struct err *e)
 {
@@ -208,7 +234,7 @@ static int open_stream(struct receiver *r, struct err *e)
     if (prepare_client(r, e) != 0 || bridge_client_connect(r->client, CONNECT_MS, &welcome, e) != 0) {
         return -1;
     }
-    if (find_start(r, &welcome, &from, e) != 0 || bridge_client_start(r->client, from, e) != 0) {
+    if (find_start(r, &welcome, &from, e) != 0 || start_from(r, from, e) != 0) {
         bridge_client_disconnect(r->client);
         return -1;
     }

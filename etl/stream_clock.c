@@ -25,13 +25,13 @@ static struct stream_clock *clock_new(bool manual, int64_t shown)
     thread_condition_init(&c->changed);
     c->manual = manual;
     c->shown = shown;
-    c->steady = clock_steady_ms();
+    c->steady = clock_real_ms();
     return c;
 }
 
 struct stream_clock *stream_clock_system(void)
 {
-    return clock_new(false, clock_wall_ms());
+    return clock_new(false, clock_paced_wall_ms());
 }
 
 struct stream_clock *stream_clock_manual(int64_t now_ms)
@@ -51,7 +51,7 @@ void stream_clock_free(struct stream_clock *c)
 static int64_t now_locked(struct stream_clock *c)
 {
     if (!c->manual) {
-        int64_t steady = clock_steady_ms(), wall = clock_wall_ms();
+        int64_t steady = clock_real_ms(), wall = clock_paced_wall_ms();
         int64_t even = c->shown + (steady - c->steady);
         c->shown = wall > even ? wall : even;
         c->steady = steady;

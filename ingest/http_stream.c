@@ -257,7 +257,7 @@ static void on_stall_check(uv_timer_t *timer)
     }
     int64_t left = s->last_byte_ms + s->stall_ms - clock_steady_ms();
     if (left > 0) {
-        uv_timer_start(timer, on_stall_check, (uint64_t)left, 0);
+        uv_timer_start(timer, on_stall_check, (uint64_t)clock_timer_ms(left), 0);
         return;
     }
     s->stalled = true;
@@ -268,7 +268,7 @@ static void on_stall_check(uv_timer_t *timer)
 static void watch_for_stall(struct http_stream *s)
 {
     s->last_byte_ms = clock_steady_ms();
-    uv_timer_start(&s->stall_timer, on_stall_check, (uint64_t)s->stall_ms, 0);
+    uv_timer_start(&s->stall_timer, on_stall_check, (uint64_t)clock_timer_ms(s->stall_ms), 0);
 }
 
 /* --- libcurl's side: head and body --- */
@@ -411,7 +411,7 @@ static CURLcode set_network_options(CURL *easy, const struct http_stream_request
     bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     bad |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
+    bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)clock_timer_ms(request->connect_ms));
     bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_SECONDS);
     bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_SECONDS);

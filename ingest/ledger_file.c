@@ -1,5 +1,6 @@
 #include "ingest/ledger_file.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -276,7 +277,8 @@ struct ledger *ledger_open(uv_loop_t *loop, const char *path, struct err *e)
     read_file(l);
     uv_timer_init(loop, &l->timer);
     l->timer.data = l;
-    uv_timer_start(&l->timer, on_timer, EVERY_MS, EVERY_MS);
+    const uint64_t every_ms = (uint64_t)clock_timer_ms(EVERY_MS);
+    uv_timer_start(&l->timer, on_timer, every_ms, every_ms);
     return l;
 }
 

@@ -355,7 +355,7 @@ static void wait_after(struct source *s, const struct failure *f, const char *wh
                     top ? ", the longest wait for this kind of failure" : "");
     }
     s->state = f->down ? SOURCE_DOWN : SOURCE_WAITING;
-    uv_timer_start(&s->wait_timer, on_wait_over, (uint64_t)f->wait, 0);
+    uv_timer_start(&s->wait_timer, on_wait_over, (uint64_t)clock_timer_ms(f->wait), 0);
     history_offer(&s->history, &s->counts);
 }
 
@@ -570,8 +570,8 @@ void source_start(struct source *s)
         return;
     }
     s->state = SOURCE_CONNECTING;
-    uv_timer_start(&s->count_timer, on_count_timer, (uint64_t)s->timing->count_interval,
-                   (uint64_t)s->timing->count_interval);
+    uint64_t count_ms = (uint64_t)clock_timer_ms(s->timing->count_interval);
+    uv_timer_start(&s->count_timer, on_count_timer, count_ms, count_ms);
     uv_timer_start(&s->wait_timer, on_wait_over, 0, 0);
     history_offer(&s->history, &s->counts);
 }

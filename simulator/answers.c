@@ -1,5 +1,7 @@
 #include "simulator/answers.h"
 
+#include "base/clock.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -42,7 +44,7 @@ static const char *phrase_of(int status)
 static void add_date(struct buffer *into)
 {
     static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t now = time(NULL);
+    time_t now = (time_t)(clock_wall_ms() / 1000);
     struct tm t;
     gmtime_r(&now, &t);
     buffer_print(into, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + 3 * t.tm_wday, t.tm_mday,

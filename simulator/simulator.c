@@ -291,7 +291,7 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* How long the loop may sleep. */
+/* How long the loop may sleep, in real time. */
 static int timeout_ms(struct simulator *s)
 {
     int64_t left = TURN_MAX_MS;
@@ -305,7 +305,7 @@ static int timeout_ms(struct simulator *s)
             left = earlier(left, c->deadline_ms - s->now_ms);
         }
     }
-    return left < 1 ? 1 : (int)left;
+    return (int)clock_timer_ms(left < 1 ? 1 : left);
 }
 
 static bool is_over(const struct simulator *s)

@@ -31,7 +31,7 @@ int interrupt_wait(int interrupt, int fd, short events, int64_t deadline_ms)
     for (;;) {
         int64_t left = LONGEST_POLL_MS;
         if (deadline_ms != INT64_MAX) {
-            left = deadline_ms - clock_steady_ms();
+            left = deadline_ms - clock_real_ms();
             left = left < 0 ? 0 : left > LONGEST_POLL_MS ? LONGEST_POLL_MS : left;
         }
         struct pollfd waits[2] = {{.fd = interrupt, .events = POLLIN}, {.fd = fd, .events = events}};
@@ -42,7 +42,7 @@ int interrupt_wait(int interrupt, int fd, short events, int64_t deadline_ms)
         if (ready > 0) {
             return waits[0].revents ? INTERRUPT_RAISED : waits[1].revents;
         }
-        if (ready == 0 && deadline_ms != INT64_MAX && clock_steady_ms() >= deadline_ms) {
+        if (ready == 0 && deadline_ms != INT64_MAX && clock_real_ms() >= deadline_ms) {
             return INTERRUPT_TIMEOUT;
         }
     }

@@ -66,9 +66,11 @@ const struct config_type_table jsonl_config = {
     .settings_size = sizeof(struct jsonl_settings),
 };
 
+/* A full disk is waited for, whatever else would be final. */
 static int fail(const char *path, const char *what, enum err_kind kind, struct err *e)
 {
-    return err_set(e, kind, "cannot %s %s: %s", what, path, strerror(errno));
+    return err_set(e, err_kind_of(errno) == ERR_RETRY ? ERR_RETRY : kind, "cannot %s %s: %s", what, path,
+                   strerror(errno));
 }
 
 /* --- the position on disk: lines of "SEQUENCE CONSUMER SPOOL" --- */

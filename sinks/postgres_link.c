@@ -218,7 +218,7 @@ static int connection_start(struct postgres_link *link, struct err *e)
 
 static int connection_wait(struct postgres_link *link, struct err *e)
 {
-    int64_t deadline = clock_steady_ms() + link->connect_ms;
+    int64_t deadline = clock_real_ms() + link->connect_ms;
     PostgresPollingStatusType state = PGRES_POLLING_WRITING;
     if (PQstatus(link->connection) == CONNECTION_BAD) {
         return report_connection(link, e);

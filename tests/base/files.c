@@ -4,6 +4,7 @@
 #include "base/json.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -24,6 +25,16 @@ Test(err, a_message_is_wrapped_and_cut_never_overrun)
     err_set(NULL, ERR_FATAL, "nobody asks");
     err_set(&e, ERR_FATAL, "x");
     cr_assert_eq(err_exit_status(&e), 2);
+}
+
+Test(err, what_passes_when_there_is_room_again_is_not_fatal)
+{
+    const int passing[] = {ENOSPC, EDQUOT, ENOMEM, EMFILE, ENFILE},
+              lasting[] = {EACCES, ENOTDIR, EROFS, EIO, 0};
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
+        cr_assert_eq(err_kind_of(passing[i]), ERR_RETRY, "errno %d", passing[i]);
+        cr_assert_eq(err_kind_of(lasting[i]), ERR_FATAL, "errno %d", lasting[i]);
+    }
 }
 
 Test(file, a_file_is_replaced_whole_with_its_mode)

@@ -7,8 +7,10 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@ struct fixture {
     bool closed;
     struct buffer gaps; /* "cause undelivered; " of each */
     uint64_t frames;
+    int talks; /* each under a name of its own */
 };
 
 static void on_closed(void *user)
@@ -99,7 +102,7 @@ static void read_spool(struct fixture *f)
         f->frames++;
         if (view_is(json_text(event, "kind"), "gap")) {
             cr_expect(view_is(json_text(event, "source"), ""));
-            cr_expect(strstr(json_text(body, "detail").at, "frames") != NULL);
+            cr_expect(strstr(json_text(body, "detail").at, "frame") != NULL);
             buffer_print(&f->gaps, "%s %lld; ", json_text(body, "cause").at,
                          (long long)json_number(body, "undelivered", -1));
         }
@@ -170,5 +173,82 @@ Test(losses, dropping_the_oldest_is_told_with_the_numbers_that_went)
     cr_expect(numbers.first > 1);
     read_spool(&f);
     cr_expect_not_null(strstr(buffer_string(&f.gaps), "spool_full "), "%s", buffer_string(&f.gaps));
+    drop(&f);
+}
+
+/* --- a spool that is gone, as a consumer tells of it --- */
+
+struct talk {
+    int fd;
+    struct buffer came;
+    const char *wanted;
+};
+
+static bool has_come(void *user)
+{
+    struct talk *t = user;
+    char piece[4096];
+    ssize_t n = recv(t->fd, piece, sizeof piece, MSG_DONTWAIT);
+    buffer_append(&t->came, piece, n > 0 ? (size_t)n : 0);
+    return strstr(buffer_string(&t->came), t->wanted) != NULL;
+}
+
+/* A consumer that says hello and this, until `wanted` is in what came back. */
+static void dial_and_say(struct fixture *f, const char *start, const char *wanted)
+{
+    char hello[300], token[SPOOL_TOKEN_SIZE] = "";
+    char *path = support_path(f->settings.spool_dir, "token");
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(fgets(token, sizeof token, file));
+    fclose(file);
+    free(path);
+    struct talk t = {
+        .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .came = BUFFER(1 << 20), .wanted = wanted};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)bridge_port(f->bridge)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    cr_assert_eq(connect(t.fd, (const struct sockaddr *)&to, sizeof to), 0);
+    int n = snprintf(hello, sizeof hello, "roost 1 consumer=etl%d token=%s\n%s\n", f->talks++, token, start);
+    cr_assert_eq(send(t.fd, hello, (size_t)n, 0), n);
+    cr_assert(support_run_until(&f->loop, has_come, &t), "%s: %s", start, buffer_string(&t.came));
+    buffer_free(&t.came);
+    close(t.fd);
+}
+
+Test(losses, a_consumer_that_knew_another_spool_here_makes_a_gap)
+{
+    struct fixture f;
+    make(&f, 1 << 24);
+    publish(&f, 2);
+    dial_and_say(&f, "start 1 after=0123456789abcdef0123456789abcdef:77", "\"cause\":\"spool\"");
+    close_bridge(&f);
+    read_spool(&f);
+    cr_expect_str_eq(buffer_string(&f.gaps), "spool -1; ");
+    cr_expect_eq(f.frames, 3);
+    drop(&f);
+}
+
+Test(losses, a_start_of_another_form_is_refused_and_makes_no_gap)
+{
+    struct fixture f;
+    make(&f, 1 << 24);
+    publish(&f, 2);
+    const char *const bad[] = {"start 1 after=",
+                               "start 1 after=0123456789abcdef0123456789abcdef",
+                               "start 1 after=0123456789abcdef0123456789abcdef:",
+                               "start 1 after=0123456789abcdef0123456789abcdef:0",
+                               "start 1 after=0123456789abcdef0123456789abcdeg:7",
+                               "start 1 after=0123456789abcdef0123456789abcdef:7 x",
+                               "start 1 x",
+                               "start 0",
+                               "start"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        dial_and_say(&f, bad[i], "error final after the welcome");
+    }
+    dial_and_say(&f, "start 1", "a text that is long enough");
+    close_bridge(&f);
+    read_spool(&f);
+    cr_expect_str_eq(buffer_string(&f.gaps), "");
+    cr_expect_eq(f.frames, 2);
     drop(&f);
 }

@@ -1,8 +1,7 @@
 /* The spool: what was held is there after anything, what is damaged is said, numbers never repeat. */
 #include "bridge/spool.h"
 
-#include "bridge/segment.h"
-#include "support/bridge_support.h"
+#include "support/spool_fixture.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -16,163 +15,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static atomic_int failing_syncs; /* the next so many syncs fail */
-
-static int sync_or_fail(int fd)
-{
-    if (atomic_load(&failing_syncs) > 0) {
-        atomic_fetch_sub(&failing_syncs, 1);
-        errno = EIO;
-        return -1;
-    }
-    return fdatasync(fd);
-}
-
-struct fixture {
-    uv_loop_t loop;
-    char *folder;
-    struct spool *spool;
-    struct spool_settings settings;
-    uint64_t held_told, wanted;
-    int rooms;
-    struct spool_report reports[64]; /* without their texts */
-    size_t report_count;
-    char first_text[1000]; /* of the first report */
-    bool closed;
-};
-
-static void on_held(void *user, uint64_t sequence)
-{
-    ((struct fixture *)user)->held_told = sequence;
-}
-
-static void on_room(void *user)
-{
-    ((struct fixture *)user)->rooms++;
-}
-
-static void on_report(void *user, const struct spool_report *report)
-{
-    struct fixture *f = user;
-    cr_assert(report->text[0]);
-    if (f->report_count == 0) {
-        snprintf(f->first_text, sizeof f->first_text, "%s", report->text);
-    }
-    if (f->report_count < sizeof f->reports / sizeof f->reports[0]) {
-        f->reports[f->report_count++] = *report;
-    }
-}
-
-static int try_open(struct fixture *f, struct err *e)
-{
-    struct spool_events events = {on_held, on_room, on_report, f};
-    f->settings.folder = f->folder;
-    f->settings.sync_file = sync_or_fail;
-    f->report_count = 0;
-    f->spool = spool_open(&f->loop, &f->settings, &events, e);
-    return f->spool ? 0 : -1;
-}
-
-static void reopen(struct fixture *f)
-{
-    struct err e = {0};
-    cr_assert_eq(try_open(f, &e), 0, "%s", e.text);
-}
-
-static struct fixture *make(int64_t maximum, int64_t segment)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    uv_loop_init(&f->loop);
-    f->folder = support_folder();
-    f->settings = (struct spool_settings){.maximum_bytes = maximum, .segment_bytes = segment, .sync_ms = 0};
-    reopen(f);
-    return f;
-}
-
-static void on_closed(void *user)
-{
-    ((struct fixture *)user)->closed = true;
-}
-
-static bool is_closed(void *user)
-{
-    return ((struct fixture *)user)->closed;
-}
-
-static void shut(struct fixture *f)
-{
-    f->closed = false;
-    spool_close(f->spool, on_closed, f);
-    f->spool = NULL;
-    cr_assert(support_run_until(&f->loop, is_closed, f));
-}
-
-static void drop(struct fixture *f)
-{
-    if (f->spool) {
-        shut(f);
-    }
-    uv_run(&f->loop, UV_RUN_DEFAULT);
-    cr_assert_eq(uv_loop_close(&f->loop), 0);
-    support_remove(f->folder);
-    free(f);
-}
-
-static void payload_of(uint64_t sequence, char text[64])
-{
-    snprintf(text, 64, "{\"v\":1,\"text\":\"frame number %llu\"}", (unsigned long long)sequence);
-}
-
-static void append(struct fixture *f, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        char text[64];
-        struct err e;
-        uint64_t sequence;
-        payload_of(spool_last(f->spool) + 1, text);
-        cr_assert_eq(spool_append(f->spool, view_of(text), &sequence, &e), 0, "%s", e.text);
-        cr_assert_eq(sequence, spool_last(f->spool));
-    }
-}
-
-static bool all_held(void *user)
-{
-    struct fixture *f = user;
-    return spool_held(f->spool) == spool_last(f->spool);
-}
-
-static void append_held(struct fixture *f, size_t count)
-{
-    append(f, count);
-    cr_assert(support_run_until(&f->loop, all_held, f));
-}
-
-/* Reads all that is held from a sequence on, checking the payloads; how many there were. *last gets the last
- * one. */
-static size_t read_all(struct fixture *f, uint64_t from, uint64_t *last)
-{
-    struct err e;
-    struct spool_frame frame;
-    struct spool_cursor *c = spool_read_from(f->spool, from, &e);
-    size_t count = 0;
-    int found;
-    uint64_t before = 0;
-    while ((found = spool_next(c, &frame, &e)) > 0) {
-        char text[64];
-        payload_of(frame.sequence, text);
-        cr_assert(view_is(frame.payload, text), "frame %llu", (unsigned long long)frame.sequence);
-        cr_assert_gt(frame.sequence, before);
-        before = frame.sequence;
-        count++;
-    }
-    cr_assert_eq(found, 0);
-    spool_close_cursor(c);
-    if (last) {
-        *last = before;
-    }
-    return count;
-}
 
 Test(spool, a_frame_is_read_only_once_it_is_held_and_then_as_it_was)
 {
@@ -283,82 +125,6 @@ Test(spool, a_consumer_ahead_of_a_restored_spool_gives_a_new_identity)
     drop(f);
 }
 
-static struct buffer slurp(const char *path)
-{
-    struct buffer b = BUFFER(1 << 20);
-    int fd = open(path, O_RDONLY);
-    char *into = buffer_reserve(&b, 1 << 19);
-    b.length = (size_t)read(fd, into, 1 << 19);
-    close(fd);
-    return b;
-}
-
-static void spill(const char *path, const char *bytes, size_t n)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0640);
-    cr_assert_eq(write(fd, bytes, n), (ssize_t)n);
-    close(fd);
-}
-
-Test(spool, a_file_cut_at_any_byte_keeps_every_whole_frame_and_says_what_went)
-{
-    struct fixture *f = make(1 << 24, 0);
-    append_held(f, 6);
-    shut(f);
-    char *path = support_last_segment(f->folder);
-    struct buffer whole = slurp(path);
-    size_t record = whole.length / 6;
-    for (size_t n = 0; n <= whole.length; n++) {
-        spill(path, whole.data, n);
-        reopen(f);
-        size_t kept = n / record, rest = n % record;
-        uint64_t next = kept + 1 + (rest >= 16); /* a number that was seen is not given out again */
-        cr_assert_eq(spool_held(f->spool), next - 1, "%zu bytes", n);
-        cr_assert_eq(read_all(f, 1, NULL), kept, "%zu bytes", n);
-        cr_assert_eq(f->report_count, rest ? 1 : 0, "%zu bytes: %zu reports", n, f->report_count);
-        if (rest) {
-            cr_assert_eq(f->reports[0].what, SPOOL_CUT);
-            cr_assert_eq(f->reports[0].bytes, rest);
-            char range[100];
-            snprintf(range, sizeof range, "frames %zu to %zu (1 in all)", kept + 1, kept + 1);
-            cr_assert_eq(strstr(f->first_text, range) != NULL, rest >= 16, "%s", f->first_text);
-        }
-        append_held(f, 1);
-        cr_assert_eq(spool_last(f->spool), next);
-        cr_assert_eq(read_all(f, 1, NULL), kept + 1, "%zu bytes", n);
-        shut(f);
-        char *last = support_last_segment(f->folder);
-        if (strcmp(last, path) != 0) {
-            unlink(last); /* an empty segment gave way to one of a higher number */
-        }
-        free(last);
-    }
-    buffer_free(&whole);
-    free(path);
-    drop(f);
-}
-
-Test(spool, a_changed_bit_loses_only_the_frame_it_is_in_and_is_reported)
-{
-    struct fixture *f = make(1 << 24, 0);
-    append_held(f, 4);
-    shut(f);
-    char *path = support_last_segment(f->folder);
-    struct buffer whole = slurp(path);
-    for (size_t bit = 0; bit < whole.length * 8; bit++) {
-        whole.data[bit / 8] ^= (char)(1 << bit % 8);
-        spill(path, whole.data, whole.length);
-        reopen(f);
-        cr_assert_eq(read_all(f, 1, NULL), 3, "bit %zu", bit);
-        cr_assert_eq(f->report_count, 1, "bit %zu: %zu reports", bit, f->report_count);
-        shut(f);
-        whole.data[bit / 8] ^= (char)(1 << bit % 8);
-    }
-    buffer_free(&whole);
-    free(path);
-    drop(f);
-}
-
 Test(spool, damage_in_an_earlier_segment_is_passed_over_and_reported_once)
 {
     struct fixture *f = make(1 << 24, 500);
@@ -404,11 +170,6 @@ Test(spool, a_cursor_follows_appends_across_segments)
     }
     spool_close_cursor(c);
     drop(f);
-}
-
-static bool got_room(void *user)
-{
-    return ((struct fixture *)user)->rooms > 0;
 }
 
 Test(spool, at_the_maximum_appends_are_refused_until_a_consumer_acknowledges)

@@ -4,12 +4,15 @@ Nothing here sleeps for a fixed time in place of a condition, no port is fixed, 
 """
 import atexit
 import contextlib
+import ctypes
 import json
+import mmap
 import os
 import pathlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -109,6 +112,65 @@ class Process:
         assert self.child.returncode == expected, f"{self.name} ended with {self.child.returncode}:\n{self.log()[-3000:]}"
 
 
+class TestClock:
+    """A clock for all programs started while it is open (base/clock.h, "the test hook"): the wall time jumps when told, speed is fixed."""
+
+    def __init__(self, speed=1):
+        self.speed = speed
+        self.base_us = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+        self.wall_us = time.time_ns() // 1000
+        self.path = folder() / f"clock-{self.base_us}"
+        self.path.write_bytes(struct.pack("=8sqqqq", b"roostclk", self.base_us, self.wall_us, speed, 0))
+        with open(self.path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), 40)
+        self.offset_ms = ctypes.c_int64.from_buffer(self.memory, 32)
+        os.environ["ROOST_TEST_CLOCK"] = str(self.path)
+
+    def jump(self, milliseconds):
+        self.offset_ms.value += milliseconds
+
+    def steady(self):
+        """Seconds of this clock; only differences mean anything."""
+        return (time.clock_gettime_ns(time.CLOCK_BOOTTIME) / 1e3 - self.base_us) * self.speed / 1e6
+
+    def now(self):
+        """The wall time that the programs see, as time.time()."""
+        return self.wall_us / 1e6 + self.steady() + self.offset_ms.value / 1e3
+
+    def close(self):
+        os.environ.pop("ROOST_TEST_CLOCK", None)
+
+
+class SmallDisk:
+    """A tmpfs of its own for a test, which can be filled to the last byte and given room again; gone at exit."""
+
+    def __init__(self, name, size):
+        self.path = folder() / name
+        self.path.mkdir()
+        self.filler = self.path / "filler"
+        if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "roost-test", str(self.path)],
+                                               stderr=subprocess.DEVNULL).returncode:
+            skip("a small file system of its own needs root and mount")
+        atexit.register(self.remove)
+
+    def fill(self):
+        """Until not one byte more is taken."""
+        with open(self.filler, "ab", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+    def room(self):
+        self.filler.unlink()
+
+    def remove(self):
+        """Its users first: this runs before they are ended at exit."""
+        for process in _processes:
+            with contextlib.suppress(Exception):
+                process.child.kill()
+                process.child.wait(10)
+        subprocess.run(["umount", "-l", str(self.path)], check=False)
+
+
 def roost(*arguments, expected=0, text=True, environment=None):
     """Runs a subcommand to its end; returns its output (stdout and stderr together)."""
     done = subprocess.run([ROOST, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=text,
@@ -118,13 +180,13 @@ def roost(*arguments, expected=0, text=True, environment=None):
 
 
 class Postgres:
-    """A private cluster: initdb into a folder, Unix socket only."""
+    """A private cluster: initdb into a folder (a new one, or the one given), Unix socket only."""
 
-    def __init__(self):
+    def __init__(self, given=None):
         self.script = SOURCE / "tests/support/postgres.sh"
         if not list(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb")):
             skip("no PostgreSQL server programs")
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="roost-pg-", dir="/tmp"))
+        self.folder = given or pathlib.Path(tempfile.mkdtemp(prefix="roost-pg-", dir="/tmp"))
         self.conninfo = self.run("start").strip().splitlines()[-1]
         atexit.register(self.remove)
         self.databases = 0
@@ -147,10 +209,10 @@ class Postgres:
         lines = self.psql(f"select row_to_json(r) from ({statement}) r", database)
         return [json.loads(line) for line in lines.split("\n") if line]
 
-    def create(self):
+    def create(self, more=""):
         self.databases += 1
         name = f"roost{self.databases}"
-        self.psql(f"create database {name}")
+        self.psql(f"create database {name} {more}")
         return name
 
     def remove(self):

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""A spool wiped or put back from an older copy, a database put back from one: a gap row says so, nothing is written twice, and on it goes."""
+import re
+import shutil
+import sys
+
+import reading
+import support
+from support import Postgres, Process, Simulator, recorded, roost, wait_until, write_configuration
+
+
+class Stage:
+    def __init__(self, name, *arguments, **options):
+        self.postgres = Postgres()
+        self.database = self.postgres.create()
+        self.simulator = Simulator("--file", recorded("tweets-v1.1.ndjson"), "--no-filter", "--loop", *arguments)
+        self.conf = write_configuration(name, self.simulator.url, self.database, self.postgres, **options)
+        self.spool = self.conf.parent / "spool"
+        roost("migrate", "-c", self.conf)
+        self.start_listen()
+        self.start_etl()
+
+    def start_listen(self):
+        self.listen = Process("listen", "listen", "-c", self.conf)
+        wait_until("the bridge", lambda: "listening on" in self.listen.log(), alive=[self.listen])
+
+    def start_etl(self):
+        self.etl = Process("etl", "etl", "-c", self.conf)
+
+    def number(self, statement):
+        return int(self.postgres.psql(statement, self.database, check=False) or 0)
+
+    def received(self):
+        """Frames taken from the spool that is there now."""
+        identity = (self.spool / "identity").read_text().strip()
+        return self.number(f"select coalesce(sum(received), 0) from roost.batches where spool = '{identity}'")
+
+    def go_on(self, frames=300):
+        goal = self.received() + frames
+        wait_until("frames", lambda: self.received() >= goal, alive=[self.simulator, self.listen, self.etl])
+
+    def last(self):
+        return int(re.search(r"^last +(\d+)$", roost("spool", self.spool), re.M)[1])
+
+    def lost(self):
+        return self.postgres.rows("select source, cause, detail, undelivered from roost.gaps where cause = 'spool'", self.database)
+
+    def finish(self):
+        """All that the spool holds is loaded; each post is there once with its text."""
+        self.listen.stop()
+        last = self.last()
+        identity = (self.spool / "identity").read_text().strip()
+        self.etl.stop()
+        self.simulator.stop()
+        self.start_listen()  # its source finds nobody; the etl gets what is left
+        self.start_etl()
+        wait_until("the rest", lambda: self.number(f"select sequence from roost.progress where spool = '{identity}'") >= last,
+                   alive=[self.listen, self.etl])
+        wait_until("the etl to be connected", lambda: "reading spool" in self.etl.log(), alive=[self.listen, self.etl])
+        self.etl.stop()
+        self.listen.stop()
+        texts = {t["id_str"]: reading.full_text(t) for t in reading.read_lines(recorded("tweets-v1.1.ndjson"))}
+        found = self.postgres.rows("select id, text from roost.posts", self.database)
+        assert len({r["id"] for r in found}) == len(found) > 0, "none twice"
+        assert all(texts[r["id"]] == r["text"] for r in found), "all texts are exact"
+        twice = self.number("select count(*) - count(distinct (source, started_at, ended_at, cause, detail)) from roost.gaps")
+        assert twice == 0, f"{twice} gaps are told twice"
+        return {r["id"] for r in found}
+
+
+def test_an_older_copy_of_the_spool_is_noticed_and_takes_a_new_identity():
+    # The network begins when the etl is there: a copy that has grown to where the etl was would be taken for what it had been.
+    stage = Stage("older", "--rate", "500", "--wait", bridge="start = on_client")
+    stage.go_on()
+    stage.listen.stop()
+    shutil.copytree(stage.spool, stage.conf.parent / "copy")
+    copied = stage.last()
+    old = (stage.spool / "identity").read_text()
+    stage.start_listen()
+    wait_until("the etl to be further than the copy", lambda: stage.number("select sequence from roost.progress") > copied + 100,
+               alive=[stage.simulator, stage.listen, stage.etl])
+    stage.listen.stop()
+    wait_until("the etl to be alone", lambda: "no bridge" in stage.etl.log(), alive=[stage.etl])
+    shutil.rmtree(stage.spool)
+    shutil.move(stage.conf.parent / "copy", stage.spool)
+    stage.start_listen()
+    wait_until("the consumer ahead to be noticed", lambda: "was wiped or restored" in stage.listen.log(), alive=[stage.listen, stage.etl])
+    assert (stage.spool / "identity").read_text() != old
+    stage.go_on()
+    wait_until("the gap", stage.lost, alive=[stage.listen, stage.etl])
+    lost = stage.lost()
+    assert len(lost) == 1 and old.strip() in lost[0]["detail"], lost
+    stage.finish()
+    assert len(stage.lost()) == 1, "told once"
+    assert "all agrees" in roost("audit", "-c", stage.conf)
+
+
+def test_segments_that_are_gone_give_a_new_identity_and_a_gap():
+    stage = Stage("segments", "--rate", "500", "--wait")
+    stage.go_on()
+    stage.etl.stop()  # it is not there to say how far it was
+    stage.listen.stop()
+    old = (stage.spool / "identity").read_text()
+    for name in list(stage.spool.glob("segment-*")) + [stage.spool / "consumers"]:
+        name.unlink()
+    stage.start_listen()
+    assert "was wiped or restored" in stage.listen.log() and (stage.spool / "identity").read_text() != old
+    stage.start_etl()
+    stage.go_on()
+    wait_until("the gap", stage.lost, alive=[stage.listen, stage.etl])
+    stage.finish()
+    assert len(stage.lost()) == 1, stage.lost()
+    assert "all agrees" in roost("audit", "-c", stage.conf)
+
+
+def test_a_wiped_spool_is_noticed_by_the_etl_that_knew_it():
+    stage = Stage("wiped", "--rate", "500", "--wait")
+    stage.go_on()
+    # Frames that the etl cannot write: the database is away while the spool fills, and then the spool goes.
+    stage.postgres.run("kill")
+    goal = stage.last() + 200
+    wait_until("more frames", lambda: stage.last() > goal, alive=[stage.simulator, stage.listen, stage.etl])
+    stage.listen.kill()
+    old = (stage.spool / "identity").read_text().strip()
+    shutil.rmtree(stage.spool)
+    stage.start_listen()
+    new = (stage.spool / "identity").read_text().strip()
+    assert new != old
+    stage.postgres.run("up")
+    stage.go_on()
+    wait_until("the gap", stage.lost, alive=[stage.listen, stage.etl])
+    lost = stage.lost()
+    assert len(lost) == 1 and old in lost[0]["detail"] and new in lost[0]["detail"] and lost[0]["source"] == "", lost
+    assert lost[0]["undelivered"] is None, "nobody knows how many"
+    # Told once, whoever is started again.
+    stage.etl.stop()
+    stage.start_etl()
+    stage.go_on(100)
+    stage.listen.stop()
+    stage.start_listen()
+    stage.go_on(100)
+    stage.finish()
+    assert stage.lost() == lost
+    assert "all agrees" in roost("audit", "-c", stage.conf)
+
+
+def test_an_older_database_gets_a_gap_for_what_the_spool_no_longer_keeps():
+    stage = Stage("database", "--rate", "2500", "--wait", bridge="spool_max = 16MiB")
+    stage.go_on()
+    stage.etl.stop()
+    stage.postgres.psql(f"create database older template {stage.database}")
+    before = int(stage.postgres.psql("select sequence from roost.progress", "older"))
+    stage.start_etl()
+    wait_until("segments to go", lambda: int(re.search(r"^first +(\d+)$", roost("spool", stage.spool), re.M)[1]) > before + 1,
+               alive=[stage.listen, stage.etl])
+    stage.etl.stop()
+    stage.postgres.psql(f"drop database {stage.database}")
+    stage.postgres.psql(f"alter database older rename to {stage.database}")
+    stage.start_etl()
+    wait_until("the gap", stage.lost, alive=[stage.listen, stage.etl])
+    row = stage.lost()[0]
+    assert "consumer etl" in row["detail"] and f"frames {before + 1} to {before + row['undelivered']}" in row["detail"], (before, row)
+    stage.go_on()
+    stage.finish()
+    assert len(stage.lost()) == 1, "told once"
+    assert "all agrees" in roost("audit", "-c", stage.conf)
+
+
+if __name__ == "__main__":
+    support.run_tests(sys.modules[__name__])
