@@ -247,5 +247,6 @@ int spool_recover(struct spool *s, struct err *e)
         return -1;
     }
     spool_drop(s);
+    spool_keep_reserve(s);
     return 0;
 }
