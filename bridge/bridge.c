@@ -316,6 +316,16 @@ int bridge_publish(struct bridge *b, const struct post *post, struct err *e)
     return 0;
 }
 
+void bridge_take_last(struct bridge *b)
+{
+    spool_take_last(b->spool);
+}
+
+void bridge_took_last(struct bridge *b)
+{
+    spool_took_last(b->spool);
+}
+
 void bridge_count(const struct bridge *b, struct bridge_numbers *numbers)
 {
     *numbers = b->numbers;

@@ -35,6 +35,12 @@ int bridge_port(const struct bridge *b);
  * be. */
 int bridge_publish(struct bridge *b, const struct post *post, struct err *e);
 
+/* The caller stops: what it has received and publishes from here on may go over spool_max and into what is
+ * kept free on the disk for it (spool.h, spool_take_last). Then bridge_took_last: nothing more comes but
+ * bridge_close, and the rest of what was kept is free for the small files beside the spool. */
+void bridge_take_last(struct bridge *b);
+void bridge_took_last(struct bridge *b);
+
 struct bridge_numbers {
     uint64_t published, bytes;      /* frames and their bytes since the start */
     uint64_t appended, held, first; /* sequences: newest in the spool, newest synced, oldest kept */

@@ -282,6 +282,7 @@ void spool_drop(struct spool *s)
      */
     bool all = s->bytes && spool_all_acknowledged(s) >= s->next - 1;
     if (drop_acknowledged(s) || all) {
+        spool_keep_reserve(s);
         spool_give_room(s);
     }
 }
@@ -341,7 +342,7 @@ static int make_room(struct spool *s, size_t need, struct err *e)
     while (s->bytes + need > most && (s->settings.drop_oldest || !s->consumer_count) && oldest_removable(s)) {
         drop_oldest(s);
     }
-    if (s->bytes + need > most) {
+    if (s->bytes + need > spool_most(s)) {
         return refuse(
             s, e, "spool_max is reached; it goes on when the consumers have acknowledged the oldest frames");
     }
@@ -472,6 +473,7 @@ void spool_finish(struct spool *s)
 void spool_close(struct spool *s, void (*done)(void *user), void *user)
 {
     s->closing = true;
+    spool_took_last(s);
     s->events.held = NULL;
     s->events.room = NULL;
     s->done = done;

@@ -11,8 +11,11 @@
  * failed sync is never taken for success, nor repeated on the same file: what it left open is copied to a new
  * file.
  *
- * All functions run on the loop's thread. The folder holds `lock`, `identity`, `token`, `consumers` and the
- * segments; bridge/PROTOCOL.md, "On disk".
+ * What was received when the listener is told to stop must fit even then: for these last appends a file
+ * `reserve` keeps room on the disk, and they may go over the maximum by as much.
+ *
+ * All functions run on the loop's thread. The folder holds `lock`, `identity`, `token`, `consumers`,
+ * `reserve` and the segments; bridge/PROTOCOL.md, "On disk".
  */
 #ifndef ROOST_BRIDGE_SPOOL_H
 #define ROOST_BRIDGE_SPOOL_H
@@ -27,7 +30,12 @@
 enum {
     SPOOL_IDENTITY_SIZE = 33, /* 32 hexadecimal digits and NUL */
     SPOOL_TOKEN_SIZE = 65,    /* 64 hexadecimal digits and NUL */
-    SPOOL_CONSUMERS_MAXIMUM = 64
+    SPOOL_CONSUMERS_MAXIMUM = 64,
+    /* A source that is refused has one message (1 MiB at most), the 16 KiB behind it, and 16 KiB that libcurl
+     * read, decompressed; some 100 KiB in all as networks send. As frames with store_raw that is up to twice
+     * as much. */
+    SPOOL_RESERVE = 4 * 1024 * 1024,
+    SPOOL_RESERVE_FILES = 256 * 1024 /* of it, for small files: consumers, the ledger of the sources */
 };
 
 struct spool;
@@ -39,7 +47,7 @@ struct spool_consumer {
 
 struct spool_settings {
     const char *folder;
-    int64_t maximum_bytes; /* of all segments together */
+    int64_t maximum_bytes; /* of all segments together; the reserve comes on top */
     int64_t
         segment_bytes; /* a new segment begins at this size; 0: a sixteenth of the maximum, at most 64 MiB */
     int64_t sync_ms;   /* least time between the starts of two syncs */
@@ -81,6 +89,15 @@ struct spool *spool_open(uv_loop_t *loop, const struct spool_settings *settings,
 /* Appends 1 to FRAME_PAYLOAD_MAXIMUM bytes. ERR_RETRY: full (the maximum or the disk), or the disk fails;
  * nothing was taken, `room` follows. ERR_REJECT: too long or empty. */
 int spool_append(struct spool *s, struct view payload, uint64_t *sequence, struct err *e);
+
+/* The last appends of this process: they may go over the maximum by the reserve without the part for files,
+ * and the reserve on disk is given up for them, but for that part. The reserve is SPOOL_RESERVE, at most a
+ * quarter of the maximum; on disk at most a quarter of what was free there as well. It is made at opening, or
+ * once there is room. */
+void spool_take_last(struct spool *s);
+
+/* The last one is appended: the rest of the reserve goes too. (spool_close does it in any case.) */
+void spool_took_last(struct spool *s);
 
 uint64_t spool_last(const struct spool *s);  /* newest appended; 0: none ever */
 uint64_t spool_held(const struct spool *s);  /* newest synced; 0: none ever */

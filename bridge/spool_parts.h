@@ -1,7 +1,8 @@
 /* bridge/spool_parts.h - what the spool's own files share; nobody else includes it.
  *
  * spool.c opens, appends, drops and closes; spool_recover.c reads the folder at opening; spool_sync.c is the
- * group commit and what follows a failed one; spool_consumers.c keeps positions; spool_cursor.c reads.
+ * group commit and what follows a failed one; spool_consumers.c keeps positions; spool_cursor.c reads;
+ * spool_reserve.c keeps room for the last appends.
  */
 #ifndef ROOST_BRIDGE_SPOOL_PARTS_H
 #define ROOST_BRIDGE_SPOOL_PARTS_H
@@ -73,6 +74,8 @@ struct spool {
     bool consumers_writing, consumers_changed, consumers_failed;
     bool disk_full; /* the last write found no room: what all have is given back as soon as it can be */
     bool closing, ending;
+    bool last;         /* the last appends */
+    bool reserve_made; /* as large as it is to be */
 
     /* Written by workers; the loop reads them only when no such work is running. */
     int sync_errno, consumers_status;
@@ -110,6 +113,12 @@ void spool_tell_held(const struct spool *s); /* into the file `held`, for spool_
 void spool_plan_sync(struct spool *s);
 bool spool_dirty(const struct spool *s);
 void spool_on_retry(uv_timer_t *timer);
+
+int spool_rescue(struct spool *s); /* after a failed sync: 0, or -1: not now, and nothing has changed */
+
+/* spool_reserve.c */
+void spool_keep_reserve(struct spool *s);   /* makes it, as far as there is room; else a later call does */
+uint64_t spool_most(const struct spool *s); /* bytes that all segments may have now */
 
 /* spool_consumers.c */
 /* The file's lines into `consumers`, which has SPOOL_CONSUMERS_MAXIMUM places; no file: none. */

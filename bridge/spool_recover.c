@@ -287,5 +287,6 @@ int spool_recover(struct spool *s, struct err *e)
     s->held_fd = openat(s->folder_fd, "held", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
     spool_tell_held(s);
     spool_drop(s);
+    spool_keep_reserve(s);
     return 0;
 }

@@ -238,7 +238,7 @@ static void end_failed_segments(struct spool *s, uint64_t first)
 
 /* After a failed sync: everything not held goes to a new last segment. -1: not now, and nothing has changed.
  */
-static int rescue(struct spool *s)
+int spool_rescue(struct spool *s)
 {
     int fd = openat(s->folder_fd, "rescue.new", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     uint64_t size = 0, first = s->held + 1;
@@ -268,12 +268,13 @@ void spool_on_retry(uv_timer_t *timer)
     bool unheld = s->held + 1 < s->next;
     s->failed =
         s->failed && unheld; /* a folder alone is simply synced again: its next file is a new change to it */
-    if (s->failed && rescue(s)) {
+    if (s->failed && spool_rescue(s)) {
         uv_timer_start(timer, spool_on_retry, SPOOL_RETRY_MS, 0);
         return;
     }
     if (spool_dirty(s)) {
         spool_plan_sync(s);
     }
+    spool_keep_reserve(s);
     spool_give_room(s);
 }

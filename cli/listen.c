@@ -2,7 +2,9 @@
  *
  * A post goes from its source straight into the bridge. One that the bridge refuses (spool or disk full)
  * stays with its source, which reads no further; `room` from the bridge resumes all of them. Stopping goes in
- * order: sources, bridge, loop. When the last source has stopped for good, the whole ends with 2.
+ * order: sources, which hand over all that they have, for which the bridge has a reserve; ledger, bridge,
+ * loop. A reload has no reserve: it waits until all that was received is in the spool. When the last source
+ * has stopped for good, the whole ends with 2.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -31,7 +33,8 @@ struct listener {
     uv_signal_t terminated, interrupted, hung_up;
     uv_timer_t status_timer;
     struct config *config; /* in force for the sources; the bridge keeps to the first one */
-    struct config *next;   /* read by a reload, in force when the old sources have stopped; NULL: none */
+    struct config *next;   /* read by a reload, in force when the old sources have stopped; NULL: none. Not
+                            * `reloading`: it waits for room in the spool */
     const struct bridge_settings *bridge_settings;
     struct config *first_config; /* the bridge's; the caller's */
     struct bridge *bridge;
@@ -48,6 +51,7 @@ struct listener {
 };
 
 static void stop_all(struct listener *l);
+static bool begin_reload(struct listener *l);
 static void finish_reload(struct listener *l);
 
 /* --- from the sources --- */
@@ -99,6 +103,9 @@ static void on_room(void *user)
     for (size_t i = 0; i < l->count && !l->stopping && !l->reloading; i++) {
         source_resume(l->sources[i]);
     }
+    if (l->next && !l->stopping && !l->reloading) {
+        begin_reload(l);
+    }
 }
 
 /* --- stopping, in order --- */
@@ -138,7 +145,7 @@ static void on_source_stopped(void *user)
 /* One more than there are sources, so that the count reaches 0 only after all were told to stop. */
 static void stop_sources(struct listener *l)
 {
-    l->still_stopping = l->count + 1;
+    l->still_stopping += l->count + 1;
     for (size_t i = 0; i < l->count; i++) {
         source_stop(l->sources[i], l->stopping ? "stopped" : "reload", on_source_stopped, l);
     }
@@ -165,9 +172,13 @@ static void stop_all(struct listener *l)
     l->stopping = true;
     sd_notify(0, "STOPPING=1");
     log_status(l, "stopping; ");
+    bridge_take_last(l->bridge);
+    l->still_stopping++; /* not to go on before the bridge is told */
     if (!l->reloading) {
         stop_sources(l);
-    } /* else they are stopping already, and the last one goes on from there */
+    }                            /* else they are stopping already, and the last one goes on from there */
+    bridge_took_last(l->bridge); /* the ledger's file may need the rest of the reserve */
+    on_source_stopped(l);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -187,8 +198,9 @@ static void on_status_timer(uv_timer_t *timer)
 
 /* --- starting --- */
 
-/* A source has left the configuration in the middle of an outage: this is where it ends. */
-static void publish_last_gap(void *user, const char *name, const struct ledger_row *row)
+/* A source has left the configuration in the middle of an outage: this is where it ends. With no room for it,
+ * the next start or reload tries again. */
+static bool publish_last_gap(void *user, const char *name, const struct ledger_row *row)
 {
     struct listener *l = user;
     struct buffer body = BUFFER(GAP_BODY_MAXIMUM);
@@ -196,12 +208,9 @@ static void publish_last_gap(void *user, const char *name, const struct ledger_r
     struct err e;
     report_gap(&body, row);
     gap_event(&post, name, &body);
-    if (buffer_failed(&body) || bridge_publish(l->bridge, &post, &e)) {
-        log_error(&context,
-                  "the last gap (%s) of source %s, which is no longer configured, is not written down",
-                  row->cause, name);
-    }
+    bool taken = !buffer_failed(&body) && bridge_publish(l->bridge, &post, &e) == 0;
     buffer_free(&body);
+    return taken;
 }
 
 static int open_sources(struct listener *l, struct err *e)
@@ -238,6 +247,22 @@ static void warn_of_restart(void *user, const char *section, const char *key)
                 section, key);
 }
 
+/* Once nothing that was received waits for room. False: something does, and `room` tries again. */
+static bool begin_reload(struct listener *l)
+{
+    bool all = true;
+    for (size_t i = 0; i < l->count; i++) {
+        all &= source_drain(l->sources[i]);
+    }
+    if (!all) {
+        return false;
+    }
+    log_notice(&context, "SIGHUP: the configuration is right; the sources connect anew with it");
+    l->reloading = true;
+    stop_sources(l);
+    return true;
+}
+
 static void on_hang_up(uv_signal_t *signal, int number)
 {
     struct listener *l = signal->data;
@@ -251,10 +276,13 @@ static void on_hang_up(uv_signal_t *signal, int number)
         return;
     }
     config_each_restart(l->first_config, next, warn_of_restart, NULL);
-    log_notice(&context, "SIGHUP: the configuration is right; the sources connect anew with it");
+    config_free(l->next); /* of an earlier SIGHUP that still waits */
     l->next = next;
-    l->reloading = true;
-    stop_sources(l);
+    if (!begin_reload(l)) {
+        log_notice(&context,
+                   "SIGHUP: the configuration is right; it waits until what the sources have received is in "
+                   "the spool, which is full");
+    }
 }
 
 /* The old sources are gone: the new configuration's take their place. */

@@ -265,14 +265,14 @@ static void wait_for_wake(const struct job *job)
     }
 }
 
-/* Asks the sinks for a position at once, whether or not a bridge is there: a database without roost's tables
- * is said now, not when the first bridge answers. */
+/* Looks at the sinks at once, whether or not a bridge is there: a database without roost's tables is said
+ * now, not when the first bridge answers. No position is asked for: that would keep this consumer's etl which
+ * does have the bridge from its work. */
 static void *look_at_sinks(void *user)
 {
     struct job *job = user;
-    uint64_t ignored;
     struct err why;
-    if (loader_position(job->loader, VIEW("none"), &ignored, &why) != 0 && why.kind == ERR_FATAL) {
+    if (loader_look(job->loader, &why) != 0 && why.kind == ERR_FATAL) {
         job_fail(job, &why);
     }
     return NULL;

@@ -10,7 +10,8 @@ enum { BACK_OFF_FIRST_MS = 100, BACK_OFF_MOST_MS = 5000 }; /* design, section 3 
 /* What a sink is asked to do; lies on the asker's stack, who waits until it is done. */
 struct request {
     struct request *next;
-    const struct load *load; /* NULL: a position is asked for */
+    const struct load *load; /* NULL: a position is asked for, or a look */
+    bool look;
     struct view spool;
     uint64_t sequence;
     bool done;
@@ -120,13 +121,21 @@ static int remember(struct sink_thread *t, struct view spool, uint64_t sequence,
     return 0;
 }
 
-/* The sink's own position, waiting while it is away. That it is back is for the caller to say: after a failed
- * write an answer to this question proves little. */
+static int ask(struct sink_thread *t, struct view spool, uint64_t *sequence, struct err *e)
+{
+    if (sequence) {
+        return t->sink.type->position(t->sink.sink, t->loader->consumer, spool, sequence, e);
+    }
+    return t->sink.type->look ? t->sink.type->look(t->sink.sink, e) : 0;
+}
+
+/* The sink's own position, or (NULL) a look at it, waiting while it is away. That it is back is for the
+ * caller to say: after a failed write an answer to this question proves little. */
 static int ask_position(struct sink_thread *t, struct view spool, uint64_t *sequence, struct err *e)
 {
     int64_t wait_ms = BACK_OFF_FIRST_MS;
     for (;;) {
-        if (t->sink.type->position(t->sink.sink, t->loader->consumer, spool, sequence, e) == 0) {
+        if (ask(t, spool, sequence, e) == 0) {
             return 0;
         }
         if (e->kind != ERR_RETRY) {
@@ -144,11 +153,11 @@ static int ask_position(struct sink_thread *t, struct view spool, uint64_t *sequ
 
 static int do_position(struct sink_thread *t, struct request *r)
 {
-    if (ask_position(t, r->spool, &r->sequence, &r->error) != 0) {
+    if (ask_position(t, r->spool, r->look ? NULL : &r->sequence, &r->error) != 0) {
         return -1;
     }
     say_back(t);
-    return remember(t, r->spool, r->sequence, &r->error);
+    return r->look ? 0 : remember(t, r->spool, r->sequence, &r->error);
 }
 
 /* Makes sure that the position in each spool of the load is known. */
@@ -362,6 +371,21 @@ int loader_position(struct loader *l, struct view spool, uint64_t *sequence, str
     for (size_t i = 1; i < l->count; i++) {
         *sequence = requests[i].sequence < *sequence ? requests[i].sequence : *sequence;
     }
+    free(requests);
+    return result;
+}
+
+int loader_look(struct loader *l, struct err *e)
+{
+    struct request *requests = calloc(l->count, sizeof *requests);
+    if (!requests) {
+        return err_set(e, ERR_RETRY, "out of memory for asking the sinks");
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        requests[i].look = true;
+    }
+    ask_all(l, requests);
+    int result = first_error(l, requests, e);
     free(requests);
     return result;
 }

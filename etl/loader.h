@@ -3,8 +3,8 @@
  * One thread per sink calls that sink's functions and nothing else. A sink that is away is asked again with a
  * back-off of 0.1 s to 5 s (said once, and once when it is back) while the load is kept. After a failed write
  * the sink's position decides: where the load would have brought it: it was committed and only the answer was
- * lost; where it was: the same load is written again; anywhere else: another consumer of the same name is at
- * work, and the job must end. A load that a sink already has as a whole (several sinks, one ahead) is not
+ * lost; where it was: the same load is written again; anywhere else: somebody moved it in spite of the sink's
+ * lock, and the job must end. A load that a sink already has as a whole (several sinks, one ahead) is not
  * given to it.
  *
  * Errors: ERR_FATAL as the sink said it; ERR_RETRY for a moved position (exit status 1), or for a stop: then
@@ -33,6 +33,9 @@ struct loader *loader_new(const char *consumer, const struct loader_sink *sinks,
 /* The lowest sequence of `spool` that every sink has committed; 0: none. Waits while a sink is away. Any
  * thread. */
 int loader_position(struct loader *l, struct view spool, uint64_t *sequence, struct err *e);
+
+/* Whether every sink can work at all (struct sink_type, look); waits while one is away. Any thread. */
+int loader_look(struct loader *l, struct err *e);
 
 /* Gives the load to every sink and waits until all have it. One load at a time; any thread. -1: one of them
  * never will. */

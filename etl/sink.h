@@ -65,9 +65,15 @@ struct sink_type {
      * `name` (the section's) outlive the sink. NULL: ERR_FATAL. */
     struct sink *(*open)(const void *settings, const char *name, struct err *e);
 
+    /* Whether it can work at all, without taking anything for a consumer: 0, or as position. NULL: nothing to
+     * look at. */
+    int (*look)(struct sink *s, struct err *e);
+
     /* The last sequence of `spool` that this sink has committed for the consumer; 0: none. Called before the
-     * first write, and again after a failed one. ERR_RETRY: away, try again; ERR_FATAL: no schema, wrong
-     * version, no rights (the message says what to do: `roost migrate`). */
+     * first write, and again after a failed one. A sink that others can reach makes sure that nobody else
+     * works for this consumer from here on, or the answer could change. ERR_RETRY: away, or somebody does,
+     * try again; ERR_FATAL: no schema, wrong version, no rights (the message says what to do: `roost
+     * migrate`). */
     int (*position)(struct sink *s, const char *consumer, struct view spool, uint64_t *sequence,
                     struct err *e);
 

@@ -30,8 +30,7 @@ int history_open(struct history *h, struct ledger *file, const char *name, struc
     }
     struct ledger_moment now = moment(h);
     if (ledger_resume(h->ledger, &now)) {
-        int64_t from = ledger_wall(&h->ledger->counted, &now), to = ledger_wall(&h->ledger->alive, &now);
-        h->heard_before = (struct history_heard){from < to, from, to};
+        ledger_heard(h->ledger, ledger_wall(&h->ledger->counted, &now), ledger_wall(&h->ledger->alive, &now));
         h->ledger->alive = now;
     }
     return 0;
@@ -39,37 +38,44 @@ int history_open(struct history *h, struct ledger *file, const char *name, struc
 
 /* --- offering --- */
 
-static void offer_heard(struct history *h, struct history_heard *heard, const struct source_counts *then,
+/* True: taken. `then` and `now` NULL: without figures. */
+static bool offer_heard(struct history *h, int64_t from, int64_t to, const struct source_counts *then,
                         const struct source_counts *now)
 {
     struct buffer body = BUFFER(MOST_BODY);
-    report_count(&body, heard->from, heard->to, then, now);
-    heard->due = !h->offer(h->user, POST_COUNT, &body);
+    report_count(&body, from, to, then, now);
+    return h->offer(h->user, POST_COUNT, &body);
 }
 
 static void offer_rows(struct history *h)
 {
-    while (h->row_count) {
+    struct ledger_entry *entry = h->ledger;
+    size_t before = entry->row_count;
+    while (entry->row_count) {
         struct buffer body = BUFFER(MOST_BODY);
-        report_gap(&body, &h->rows[0]);
+        report_gap(&body, &entry->rows[0]);
         if (!h->offer(h->user, POST_GAP, &body)) {
-            return;
+            break;
         }
-        h->row_count--;
-        memmove(&h->rows[0], &h->rows[1], h->row_count * sizeof h->rows[0]);
+        entry->row_count--;
+        memmove(&entry->rows[0], &entry->rows[1], entry->row_count * sizeof entry->rows[0]);
+    }
+    if (entry->row_count < before) {
+        keep(h);
     }
 }
 
 void history_offer(struct history *h, const struct source_counts *counts)
 {
-    if (h->heard_before.due) {
-        offer_heard(h, &h->heard_before, NULL, NULL);
-    }
-    if (h->heard.due) {
+    struct ledger_heard *heard = &h->ledger->heard;
+    if (heard->due) {
         struct source_counts now = *counts;
-        offer_heard(h, &h->heard, &h->counted, &now);
-        if (!h->heard.due) {
-            h->counted = now;
+        bool here = h->heard_here;
+        if (offer_heard(h, heard->from, heard->to, here ? &h->counted : NULL, here ? &now : NULL)) {
+            h->counted = here ? now : h->counted;
+            h->heard_here = false;
+            *heard = (struct ledger_heard){0};
+            keep(h);
         }
     }
     offer_rows(h);
@@ -78,26 +84,26 @@ void history_offer(struct history *h, const struct source_counts *counts)
 void history_offer_stream(struct history *h, const struct source_counts *counts)
 {
     history_offer(h, counts);
-    if (h->heard.due) {
+    h->stream_told = false;
+    if (h->ledger->heard.due) {
         return;
     }
     struct source_counts now = *counts;
     struct ledger_moment at = moment(h);
-    struct history_heard heard = {true, ledger_wall(&h->ledger->counted, &at), at.wall};
-    offer_heard(h, &heard, &h->counted, &now);
-    if (!heard.due) {
+    if (offer_heard(h, ledger_wall(&h->ledger->counted, &at), at.wall, &h->counted, &now)) {
         h->counted = now;
         h->ledger->counted = at;
+        h->stream_told = true;
     }
 }
 
 static void add_rows(struct history *h, const struct ledger_row *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (h->row_count == HISTORY_ROWS) {
+        if (h->ledger->row_count == LEDGER_ROWS) {
             log_error(h->log, "a gap (%s) is not written down: nobody takes events", rows[i].cause);
         } else {
-            h->rows[h->row_count++] = rows[i];
+            h->ledger->rows[h->ledger->row_count++] = rows[i];
         }
     }
 }
@@ -121,9 +127,10 @@ void history_lost(struct history *h, bool streamed, int64_t silence, const char 
     from.steady -= silence;
     if (streamed) {
         int64_t counted = ledger_wall(&h->ledger->counted, &from);
-        h->heard = (struct history_heard){true, counted < from.wall ? counted : from.wall, from.wall};
+        ledger_heard(h->ledger, counted < from.wall ? counted : from.wall, from.wall);
+        h->heard_here = true;
     }
-    if (ledger_lost(h->ledger, &from, cause, detail)) {
+    if (ledger_lost(h->ledger, &from, cause, detail) || streamed) {
         keep(h);
     }
 }
@@ -144,13 +151,30 @@ uint64_t history_undelivered(struct history *h, uint64_t total)
     h->undelivered = total;
     h->undelivered_steady = steady;
     offer_rows(h);
+    if (h->ledger->row_count) {
+        keep(h);
+    }
     return more;
 }
 
-void history_close(struct history *h, const char *cause)
+void history_dropped(struct history *h, int64_t since, uint64_t messages, uint64_t bytes)
+{
+    struct ledger_row row = {.to = clock_wall_ms(), .cause = "spool_full", .undelivered = (int64_t)messages};
+    row.from = since < row.to ? since : row.to;
+    snprintf(row.detail, sizeof row.detail,
+             "%llu messages (%llu bytes) had been received and the spool had no room for them at a stop",
+             (unsigned long long)messages, (unsigned long long)bytes);
+    add_rows(h, &row, 1);
+    offer_rows(h);
+}
+
+void history_close(struct history *h, const char *cause, bool streams)
 {
     bool reload = strcmp(cause, "reload") == 0;
     struct ledger_moment now = moment(h);
+    if (streams && !h->stream_told) {
+        ledger_heard(h->ledger, ledger_wall(&h->ledger->counted, &now), now.wall);
+    }
     ledger_stop(h->ledger, &now, cause,
                 reload ? "the configuration was read again" : "roost listen was stopped");
     if (h->file) {

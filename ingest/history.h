@@ -3,8 +3,8 @@
  *
  * The ledger (ledger.h) says when the source was not heard; here its rows become events, together with what
  * the server says it left out (`limit`), and with the `count` events, which say from when to when the source
- * was heard. An event that is refused waits and is offered again, in order: first what was heard, then the
- * gap behind it. Part of struct source; on the loop's thread.
+ * was heard. An event that is refused waits in the ledger, which outlives the listener, and is offered again,
+ * in order: first what was heard, then the gap behind it. Part of struct source; on the loop's thread.
  */
 #ifndef ROOST_INGEST_HISTORY_H
 #define ROOST_INGEST_HISTORY_H
@@ -14,32 +14,19 @@
 #include "ingest/ledger_file.h"
 #include "ingest/source.h"
 
-enum {
-    HISTORY_ROWS =
-        4 * LEDGER_LEGS /* nothing is read or connected while rows wait, so one outage's are the most */
-};
-
-/* Time in which the source was heard, and which no `count` event has told of yet. Wall times. */
-struct history_heard {
-    bool due;
-    int64_t from, to;
-};
-
 struct history {
     const struct log_context *log;
     /* True: taken, or it can never be. False: not now. Frees the body in either case. */
     bool (*offer)(void *user, enum post_kind kind, struct buffer *body);
     void *user;
     struct ledger *file;
-    struct ledger_entry *ledger;       /* in the file, or `own` */
-    struct ledger_entry own;           /* without a file */
-    struct history_heard heard;        /* of the stream that is over */
-    struct history_heard heard_before; /* of a listener that was killed */
-    struct source_counts counted;      /* as of the last count event */
-    uint64_t undelivered;              /* of this stream, as last told */
-    int64_t undelivered_steady;        /* when that was, or the stream began */
-    size_t row_count;
-    struct ledger_row rows[HISTORY_ROWS]; /* of roost.gaps, not taken yet */
+    struct ledger_entry *ledger;  /* in the file, or `own` */
+    struct ledger_entry own;      /* without a file */
+    bool heard_here;              /* what the ledger says was heard was so in this life: figures are known */
+    bool stream_told;             /* the latest count event of the stream was taken */
+    struct source_counts counted; /* as of the last count event */
+    uint64_t undelivered;         /* of this stream, as last told */
+    int64_t undelivered_steady;   /* when that was, or the stream began */
 };
 
 /* Takes the source's ledger: from `file`, or for this life alone (NULL). h->log, offer and user are set. */
@@ -62,7 +49,12 @@ void history_lost(struct history *h, bool streamed, int64_t silence, const char 
  * offers a gap of cause `limit` for them. */
 uint64_t history_undelivered(struct history *h, uint64_t total);
 
-/* The source ends here; cause "stopped" or "reload". */
-void history_close(struct history *h, const char *cause);
+/* `messages` (of `bytes` in all) received since wall time `since` are lost, since nobody took them at a stop:
+ * a gap of cause `spool_full`. */
+void history_dropped(struct history *h, int64_t since, uint64_t messages, uint64_t bytes);
+
+/* The source ends here; cause "stopped" or "reload". `streams`: it was heard up to now. What was not taken
+ * stays in the ledger for the next life. */
+void history_close(struct history *h, const char *cause, bool streams);
 
 #endif

@@ -75,7 +75,9 @@ int http_stream_start(struct http_stream *s, const struct http_stream_request *r
 void http_stream_cancel(struct http_stream *s);
 
 /* No more body events after this (bytes that libcurl has read already wait in it), until http_stream_resume.
- * While paused the stall clock stands still. A new start is not paused. */
+ * While paused the stall clock stands still. A new start is not paused. Resuming hands over, as body events
+ * and before it returns, what libcurl has read and decompressed meanwhile (libcurl 7.88 from its buffer of
+ * paused writes, 8.14 from its client writers, both inside curl_easy_pause), and may give `end`. */
 void http_stream_pause(struct http_stream *s);
 void http_stream_resume(struct http_stream *s);
 

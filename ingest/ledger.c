@@ -54,6 +54,14 @@ bool ledger_resume(struct ledger_entry *entry, const struct ledger_moment *now)
     return heard;
 }
 
+void ledger_heard(struct ledger_entry *entry, int64_t from, int64_t to)
+{
+    if (from < to) {
+        bool earlier = entry->heard.due && entry->heard.from < from;
+        entry->heard = (struct ledger_heard){true, earlier ? entry->heard.from : from, to};
+    }
+}
+
 void ledger_stop(struct ledger_entry *entry, const struct ledger_moment *now, const char *cause,
                  const char *detail)
 {
@@ -111,6 +119,24 @@ static void write_moment(struct buffer *into, const char *key, const struct ledg
     buffer_add_byte(into, '}');
 }
 
+static void write_untold(struct buffer *into, const struct ledger_entry *entry)
+{
+    if (entry->heard.due) {
+        buffer_print(into, ",\"heard\":{\"from\":%lld,\"to\":%lld}", (long long)entry->heard.from,
+                     (long long)entry->heard.to);
+    }
+    for (size_t i = 0; i < entry->row_count; i++) {
+        const struct ledger_row *row = &entry->rows[i];
+        buffer_print(into,
+                     "%s{\"from\":%lld,\"to\":%lld,\"undelivered\":%lld,\"cause\":", i ? "," : ",\"rows\":[",
+                     (long long)row->from, (long long)row->to, (long long)row->undelivered);
+        json_add_string(into, view_of(row->cause));
+        buffer_add_text(into, ",\"detail\":");
+        json_add_string(into, view_of(row->detail));
+        buffer_add_text(into, i + 1 < entry->row_count ? "}" : "}]");
+    }
+}
+
 void ledger_write(struct buffer *into, const char *name, const struct ledger_entry *entry)
 {
     buffer_add_text(into, "{\"name\":");
@@ -131,7 +157,9 @@ void ledger_write(struct buffer *into, const char *name, const struct ledger_ent
         json_add_string(into, view_of(leg->detail));
         buffer_add_byte(into, '}');
     }
-    buffer_add_text(into, "]}");
+    buffer_add_byte(into, ']');
+    write_untold(into, entry);
+    buffer_add_byte(into, '}');
 }
 
 /* A text member into a fixed string; false: it is none, or too long. */
@@ -153,6 +181,31 @@ static bool read_moment(const cJSON *object, const char *key, struct ledger_mome
     m->steady = json_number(moment, "steady", CLOCK_NONE);
     return m->wall != CLOCK_NONE && m->steady != CLOCK_NONE &&
            read_text(moment, "boot", m->boot, sizeof m->boot);
+}
+
+/* What earlier versions did not write is absent. */
+static bool read_untold(const cJSON *tree, struct ledger_entry *entry)
+{
+    const cJSON *heard = json_member(tree, "heard"), *rows = json_member(tree, "rows"), *row;
+    if (heard) {
+        ledger_heard(entry, json_number(heard, "from", 0), json_number(heard, "to", 0));
+    }
+    cJSON_ArrayForEach(row, rows)
+    {
+        struct ledger_row *into = &entry->rows[entry->row_count];
+        if (entry->row_count == LEDGER_ROWS || !read_text(row, "cause", into->cause, sizeof into->cause) ||
+            !read_text(row, "detail", into->detail, sizeof into->detail)) {
+            return false;
+        }
+        into->from = json_number(row, "from", CLOCK_NONE);
+        into->to = json_number(row, "to", CLOCK_NONE);
+        into->undelivered = json_number(row, "undelivered", -1);
+        if (into->from == CLOCK_NONE || into->to < into->from || into->undelivered < -1) {
+            return false;
+        }
+        entry->row_count++;
+    }
+    return true;
 }
 
 static bool read_entry(const cJSON *tree, struct ledger_entry *entry)
@@ -177,7 +230,7 @@ static bool read_entry(const cJSON *tree, struct ledger_entry *entry)
             return false;
         }
     }
-    return true;
+    return read_untold(tree, entry);
 }
 
 int ledger_read(struct view json, char **name, struct ledger_entry *entry, struct err *e)

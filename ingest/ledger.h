@@ -25,7 +25,9 @@ enum {
     LEDGER_BOOT_SIZE = 40, /* /proc/sys/kernel/random/boot_id has 36 characters */
     LEDGER_CAUSE_SIZE = 16,
     LEDGER_DETAIL_SIZE = 200,
-    LEDGER_LEGS = 8 /* in one outage; the last one lasts to the end, whatever comes then */
+    LEDGER_LEGS = 8, /* in one outage; the last one lasts to the end, whatever comes then */
+    LEDGER_ROWS =
+        4 * LEDGER_LEGS /* nothing is read or connected while rows wait, so one outage's are the most */
 };
 
 /* One moment on both clocks, in milliseconds (base/clock.h); steady means something within one boot. */
@@ -48,6 +50,12 @@ struct ledger_row {
     int64_t undelivered; /* posts; -1: not known */
 };
 
+/* Time in which the source was heard, and which no `count` event has told of yet. Wall times. */
+struct ledger_heard {
+    bool due;
+    int64_t from, to;
+};
+
 /* All-zero is a source that was never connected. */
 struct ledger_entry {
     bool begun;                 /* it has streamed: there is a ledger */
@@ -57,6 +65,10 @@ struct ledger_entry {
         counted;      /* up to here `count` events say that it was heard; of use while it streams */
     size_t leg_count; /* 0 and begun: it streams */
     struct ledger_leg legs[LEDGER_LEGS];
+    /* What is over and is to be told: kept until it is taken, over the lives of the listener. */
+    struct ledger_heard heard;
+    size_t row_count;
+    struct ledger_row rows[LEDGER_ROWS];
 };
 
 /* Both clocks as of now. `boot`: this boot's identity. */
@@ -77,6 +89,10 @@ bool ledger_lost(struct ledger_entry *entry, const struct ledger_moment *from, c
  * source was heard, and from entry->counted on no `count` event has said so. */
 bool ledger_resume(struct ledger_entry *entry, const struct ledger_moment *now);
 
+/* From `from` to `to` (wall times) the source was heard, which is to be told; joined with what is due
+ * already. */
+void ledger_heard(struct ledger_entry *entry, int64_t from, int64_t to);
+
 /* The listener gives the source back: cause "stopped" or "reload". */
 void ledger_stop(struct ledger_entry *entry, const struct ledger_moment *now, const char *cause,
                  const char *detail);
@@ -86,7 +102,7 @@ size_t ledger_streams(struct ledger_entry *entry, const struct ledger_moment *no
                       struct ledger_row rows[LEDGER_LEGS]);
 
 /* The source has left the configuration: the rows of an outage that it left behind, up to the time at which a
- * listener was last there. The ledger is then empty. */
+ * listener was last there. The ledger is then empty; entry->rows must have been taken before. */
 size_t ledger_end(struct ledger_entry *entry, const struct ledger_moment *now,
                   struct ledger_row rows[LEDGER_LEGS]);
 

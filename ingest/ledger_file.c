@@ -124,7 +124,7 @@ static void collect(struct ledger *l)
 {
     buffer_reset(&l->bytes);
     for (const struct kept *k = l->first; k; k = k->next) {
-        if (k->entry.begun) {
+        if (k->entry.begun || k->entry.row_count) {
             ledger_write(&l->bytes, k->name, &k->entry);
             buffer_add_byte(&l->bytes, '\n');
         }
@@ -230,20 +230,31 @@ void ledger_changed(struct ledger *l)
     start_write(l);
 }
 
-void ledger_forget(struct ledger *l, void (*row)(void *user, const char *name, const struct ledger_row *row),
+/* What the source left is handed out; true: all of it was taken. */
+static bool forget(struct kept *k, const struct ledger_moment *now,
+                   bool (*row)(void *user, const char *name, const struct ledger_row *row), void *user)
+{
+    struct ledger_row rows[LEDGER_ROWS + LEDGER_LEGS];
+    size_t count = k->entry.row_count;
+    memcpy(rows, k->entry.rows, count * sizeof *rows);
+    count += ledger_end(&k->entry, now, rows + count);
+    for (size_t i = 0; i < count; i++) {
+        if (!row(user, k->name, &rows[i]) && k->entry.row_count < LEDGER_ROWS) {
+            k->entry.rows[k->entry.row_count++] = rows[i];
+        }
+    }
+    return k->entry.row_count == 0;
+}
+
+void ledger_forget(struct ledger *l, bool (*row)(void *user, const char *name, const struct ledger_row *row),
                    void *user)
 {
-    struct ledger_row rows[LEDGER_LEGS];
     struct ledger_moment now = ledger_now(l->boot);
     for (struct kept **at = &l->first; *at;) {
         struct kept *k = *at;
-        if (k->taken) {
+        if (k->taken || !forget(k, &now, row, user)) {
             at = &k->next;
             continue;
-        }
-        size_t count = ledger_end(&k->entry, &now, rows);
-        for (size_t i = 0; i < count; i++) {
-            row(user, k->name, &rows[i]);
         }
         *at = k->next;
         free(k->name);

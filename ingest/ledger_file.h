@@ -29,8 +29,8 @@ void ledger_give_back(struct ledger *l, const struct ledger_entry *entry);
 void ledger_changed(struct ledger *l);
 
 /* Ends the ledgers of all sources that nobody has taken; each row they left is handed to `row` (see
- * ledger_end). */
-void ledger_forget(struct ledger *l, void (*row)(void *user, const char *name, const struct ledger_row *row),
+ * ledger_end). False: it is not taken now, and is kept for the next call. */
+void ledger_forget(struct ledger *l, bool (*row)(void *user, const char *name, const struct ledger_row *row),
                    void *user);
 
 /* Writes a last time, frees everything and calls done(user) from the loop. */

@@ -1,12 +1,5 @@
-#include "ingest/source.h"
-
-#include "base/buffer.h"
 #include "base/clock.h"
-#include "base/log.h"
-#include "ingest/history.h"
-#include "ingest/http_stream.h"
-#include "ingest/lines.h"
-#include "ingest/outage.h"
+#include "ingest/source_parts.h"
 #include "ingest/streamed.h"
 #include "ingest/x_v1.h"
 
@@ -16,51 +9,7 @@
 
 enum {
     MOST_BACKLOG = 1024 * 1024, /* libcurl hands over at most 16 KiB at once; the rest is safety */
-    MOST_IDENTITY = 64 * 1024,
-    QUIET_MS = 60 * 1000 /* lines about unreadable messages and warnings are that far apart */
-};
-
-struct source {
-    uv_loop_t *loop;
-    const struct source_settings *settings;
-    struct source_options options;
-    struct source_events events;
-    const struct source_protocol *protocol;
-    const struct source_timing *timing;
-    void *protocol_state;
-    struct log_context log;
-    char place[200]; /* the address without its query, for messages */
-
-    struct http_stream *http;
-    struct ingest_lines *lines;
-    uv_timer_t wait_timer, count_timer;
-    enum source_state state;
-    struct backoff backoff;
-    struct source_counts counts;
-    struct history history; /* what it tells about itself */
-
-    bool paused;           /* by the caller */
-    bool refused;          /* the caller did not take something; cleared by source_resume */
-    bool feeding;          /* inside feed(): a callback may be further up */
-    bool connect_due;      /* the wait is over, but there is no room yet */
-    bool stream_over;      /* the stream that the backlog belongs to has ended */
-    struct buffer held;    /* the message that was refused, read again when there is room; empty: none was */
-    int64_t held_at;       /* when it was received */
-    struct buffer backlog; /* bytes behind it */
-
-    int64_t established_steady, last_byte_steady;
-    uint64_t messages;    /* of this stream */
-    bool evicted;         /* the last streams ended because another client of the account came */
-    bool evicted_now;     /* this one did */
-    bool streamed_before; /* with these credentials, now or in an earlier life */
-    unsigned final_answers;
-    struct outage outage;
-    struct log_repeat unreadable_log, remark_log;
-
-    bool stopping;
-    unsigned handles;
-    void (*done)(void *user);
-    void *done_user;
+    MOST_IDENTITY = 64 * 1024
 };
 
 static const struct source_protocol *const protocols[] = {&x_v1_protocol, NULL};
@@ -106,207 +55,6 @@ static void remember_streamed(struct source *s)
     s->streamed_before = true;
 }
 
-/* --- handing over --- */
-
-static bool is_full(const struct source *s)
-{
-    return s->paused || s->refused;
-}
-
-static void set_aside(struct source *s, const char *why, struct view message)
-{
-    uint64_t held;
-    s->counts.unreadable++;
-    if (s->options.set_aside) {
-        set_aside_put(s->options.set_aside, source_name(s), clock_wall_ms(), why, message);
-    }
-    if (!log_every(&s->unreadable_log, QUIET_MS, &held)) {
-        return;
-    }
-    if (held) {
-        log_warning(&s->log, "unreadable: %s (and %llu more messages before it)", why,
-                    (unsigned long long)held);
-    } else {
-        log_warning(&s->log, "unreadable: %s", why);
-    }
-}
-
-/* 0: the caller has it. -1: refused, offer it again after source_resume. 1: it can never be taken. */
-static int offer(struct source *s, const struct post *post, struct err *e)
-{
-    if (!s->events.post || s->events.post(s->events.user, s, post, e) == 0) {
-        return 0;
-    }
-    if (e->kind == ERR_REJECT) {
-        return 1;
-    }
-    s->refused = true;
-    return -1;
-}
-
-/* Refused messages are kept as they came: a post points into its message, which belongs to libcurl. */
-static void hold(struct source *s, struct view message, int64_t received_at)
-{
-    buffer_reset(&s->held);
-    buffer_add_view(&s->held, message);
-    s->held_at = received_at;
-    if (buffer_failed(&s->held)) {
-        buffer_reset(&s->held);
-        set_aside(s, "nobody took it and there is no memory to keep it", message);
-    }
-}
-
-static void offer_message(struct source *s, const struct post *post, struct view message, int64_t received_at)
-{
-    struct err e = {ERR_RETRY, ""};
-    int outcome = offer(s, post, &e);
-    if (outcome < 0) {
-        hold(s, message, received_at);
-    } else if (outcome > 0) {
-        set_aside(s, e.text, message);
-    } else if (post->kind == POST_POST) {
-        s->counts.posts++;
-    } else {
-        s->counts.events++;
-    }
-}
-
-/* An event made here, of this kind with this body. True when the caller has it. */
-static bool offer_own(void *user, enum post_kind kind, struct buffer *body)
-{
-    struct source *s = user;
-    struct post p;
-    struct err e = {ERR_RETRY, ""};
-    post_init(&p);
-    p.kind = kind;
-    p.network = view_of(s->protocol->network);
-    p.source = view_of(source_name(s));
-    p.received_at = clock_wall_ms();
-    p.body = buffer_view(body);
-    int outcome = is_full(s) || s->stopping ? -1 : buffer_failed(body) ? 1 : offer(s, &p, &e);
-    buffer_free(body);
-    return outcome >= 0;
-}
-
-/* Counts are told between messages. */
-static void offer_count(struct source *s)
-{
-    if (s->feeding || s->stopping) {
-        return;
-    }
-    if (s->state == SOURCE_STREAMING) {
-        history_offer_stream(&s->history, &s->counts);
-    } else {
-        history_offer(&s->history, &s->counts);
-    }
-}
-
-static void on_count_timer(uv_timer_t *timer)
-{
-    offer_count(timer->data);
-}
-
-/* --- from bytes to posts --- */
-
-static void note_remark(struct source *s, const struct source_remark *remark)
-{
-    uint64_t held;
-    bool print =
-        remark->evicted ? !s->evicted_now : remark->text[0] && log_every(&s->remark_log, QUIET_MS, &held);
-    if (print) {
-        log_notice(&s->log, "%s", remark->text);
-    }
-    s->evicted_now |= remark->evicted;
-    s->counts.undelivered += history_undelivered(&s->history, remark->undelivered);
-}
-
-static void read_message(struct source *s, struct view message, int64_t received_at, bool again)
-{
-    const struct post *post = NULL;
-    struct source_remark remark = {0};
-    struct err e;
-    if (s->protocol->read(s->protocol_state, message, received_at, &post, &remark, &e)) {
-        set_aside(s, e.text, message);
-        return;
-    }
-    if (post) {
-        offer_message(s, post, message, received_at);
-    } else {
-        s->counts.filtered++;
-    }
-    if (!again && !s->stopping) {
-        note_remark(s, &remark);
-    }
-}
-
-static void take_message(struct source *s, struct view message)
-{
-    s->counts.received++;
-    s->messages++;
-    read_message(s, message, clock_wall_ms(), false);
-}
-
-/* Offers the refused message once more. */
-static void offer_held(struct source *s)
-{
-    if (!s->held.length || is_full(s)) {
-        return;
-    }
-    struct buffer held = s->held;
-    s->held = BUFFER(held.maximum);
-    s->feeding = true;
-    read_message(s, buffer_view(&held), s->held_at, true);
-    s->feeding = false;
-    buffer_free(&held);
-}
-
-/* Reads messages until the bytes are used up or the caller has no room; returns the rest. */
-static struct view feed(struct source *s, struct view bytes)
-{
-    struct ingest_lines_item item;
-    bool more = true;
-    s->feeding = true;
-    while (more && !is_full(s) && !s->stopping) {
-        char why[80];
-        switch (ingest_lines_next(s->lines, &bytes, &item)) {
-        case LINES_MORE:
-            more = false;
-            break;
-        case LINES_MESSAGE:
-            take_message(s, item.message);
-            break;
-        case LINES_KEEP_ALIVE:
-            s->counts.keep_alives++;
-            break;
-        case LINES_TOO_LONG:
-            s->counts.received++;
-            snprintf(why, sizeof why, "a message of %llu bytes is over the limit of %d",
-                     (unsigned long long)item.length, LINES_MESSAGE_LIMIT);
-            set_aside(s, why, view_none());
-            break;
-        }
-    }
-    s->feeding = false;
-    return bytes;
-}
-
-/* When a stream is over and all before its end is read: what is left is half a message. */
-static void discard_fragment(struct source *s)
-{
-    if (!s->stream_over || s->backlog.length || is_full(s)) {
-        return;
-    }
-    s->stream_over = false;
-    uint64_t lost = ingest_lines_end(s->lines);
-    if (lost) {
-        char why[100];
-        s->counts.received++;
-        snprintf(why, sizeof why, "the stream ended in the middle of a message, after %llu bytes of it",
-                 (unsigned long long)lost);
-        set_aside(s, why, view_none());
-    }
-}
-
 /* --- outages and waits --- */
 
 static void end_outage(struct source *s)
@@ -326,7 +74,7 @@ static void end_outage(struct source *s)
 static void on_wait_over(uv_timer_t *timer)
 {
     struct source *s = timer->data;
-    if (is_full(s)) {
+    if (source_is_full(s)) {
         s->connect_due = true;
     } else {
         connect_now(s);
@@ -372,7 +120,7 @@ static void stop_for_good(struct source *s, const struct err *why)
     s->state = SOURCE_STOPPED;
     http_stream_cancel(s->http);
     uv_timer_stop(&s->wait_timer);
-    offer_count(s);
+    source_offer_count(s);
     uv_timer_stop(&s->count_timer);
     log_error(&s->log, "stopped: %s", why->text);
     if (s->events.final) {
@@ -454,7 +202,7 @@ static void on_response(void *user, const struct http_response *r)
     s->counts.connects++;
     remember_streamed(s);
     history_offer(&s->history, &s->counts);
-    if (is_full(s)) {
+    if (source_is_full(s)) {
         http_stream_pause(s->http);
     }
 }
@@ -465,13 +213,8 @@ static void on_body(void *user, struct view bytes)
     s->counts.bytes += bytes.length;
     s->counts.last_byte_at = clock_wall_ms();
     s->last_byte_steady = clock_steady_ms();
-    struct view rest = s->backlog.length ? bytes : feed(s, bytes);
-    buffer_add_view(&s->backlog, rest);
-    if (buffer_failed(&s->backlog)) {
-        s->backlog.failed = false; /* what it holds is still whole */
-        set_aside(s, "nobody took what came and there is no memory to keep it", view_none());
-    }
-    if (is_full(s) && !s->stopping) {
+    source_take_bytes(s, bytes);
+    if (source_is_full(s) && !s->stopping) {
         http_stream_pause(s->http);
     }
 }
@@ -501,7 +244,7 @@ static void on_end(void *user, const struct http_result *result)
     bool stalled = result->end == HTTP_END_STALL;
     s->counts.streaming_since = CLOCK_NONE;
     s->stream_over = true;
-    discard_fragment(s);
+    source_discard_fragment(s);
     if (result->end == HTTP_END_STATUS) {
         answer_status(s, result);
         return;
@@ -564,6 +307,11 @@ static void connect_now(struct source *s)
     attempt_free(&attempt);
 }
 
+static void on_count_timer(uv_timer_t *timer)
+{
+    source_offer_count(timer->data);
+}
+
 void source_start(struct source *s)
 {
     if (s->state != SOURCE_IDLE) {
@@ -584,26 +332,32 @@ void source_pause(struct source *s)
     }
 }
 
-void source_resume(struct source *s)
+/* Offers all that waits, in order, also what libcurl keeps: resumed, it hands that over before it returns.
+ * True: nothing waits any more. */
+static bool take_all(struct source *s)
+{
+    history_offer(&s->history, &s->counts);
+    source_take_waiting(s);
+    source_discard_fragment(s);
+    if (!source_is_full(s) && s->state == SOURCE_STREAMING) {
+        http_stream_resume(s->http);
+    }
+    return !source_is_full(s);
+}
+
+bool source_drain(struct source *s)
 {
     s->paused = false;
     if (s->feeding || s->stopping) {
-        return;
+        return false;
     }
     s->refused = false;
-    history_offer(&s->history, &s->counts);
-    offer_held(s);
-    if (!is_full(s) && s->backlog.length) {
-        struct view rest = feed(s, buffer_view(&s->backlog));
-        buffer_drop(&s->backlog, s->backlog.length - rest.length);
-    }
-    discard_fragment(s);
-    if (is_full(s) || s->stopping) {
-        return;
-    }
-    if (s->state == SOURCE_STREAMING) {
-        http_stream_resume(s->http);
-    } else if (s->connect_due) {
+    return take_all(s);
+}
+
+void source_resume(struct source *s)
+{
+    if (source_drain(s) && !s->stopping && s->connect_due) {
         connect_now(s);
     }
 }
@@ -701,7 +455,7 @@ struct source *source_open(uv_loop_t *loop, const struct source_settings *settin
         return NULL;
     }
     s->history.log = &s->log;
-    s->history.offer = offer_own;
+    s->history.offer = source_offer_own;
     s->history.user = s;
     if (history_open(&s->history, options->ledger, settings->name, e)) {
         source_free(s);
@@ -721,17 +475,17 @@ void source_stop(struct source *s, const char *cause, void (*done)(void *user), 
     if (s->stopping) {
         return;
     }
-    offer_count(s);
-    history_close(&s->history, cause);
+    s->last = true;
+    if (!s->feeding) {
+        take_all(s);
+    }
+    source_offer_count(s);
+    source_say_lost(s);
+    history_close(&s->history, cause, s->state == SOURCE_STREAMING);
     s->stopping = true;
     s->state = SOURCE_STOPPED;
     s->done = done;
     s->done_user = user;
-    if (s->held.length || s->backlog.length) {
-        log_warning(&s->log,
-                    "stopped while nobody took its posts: %d message and %zu bytes behind it are dropped",
-                    s->held.length > 0, s->backlog.length);
-    }
     uv_close((uv_handle_t *)&s->wait_timer, on_timer_closed);
     uv_close((uv_handle_t *)&s->count_timer, on_timer_closed);
     http_stream_free(s->http, on_http_closed, s);

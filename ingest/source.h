@@ -4,7 +4,8 @@
  * What all networks have in common is here; what is particular to one is in its struct source_protocol
  * (x_v1.c for the v1.1 API). A source hands posts and events to the caller one by one, in the order they
  * came, and keeps exactly one that was refused; then it stops reading, so that the server waits in TCP's
- * window, until it is resumed. Every failure is classed once, in here, and climbs one of the ladders of
+ * window, until it is resumed. At a stop all that it has is offered once more, so that nothing that was
+ * received is dropped. Every failure is classed once, in here, and climbs one of the ladders of
  * ingest/backoff.h. An outage is logged when it begins and when it ends, with its length; repeats are
  * collapsed. When a source streams again, the outage crosses the bridge as `gap` events (ingest/ledger.h); so
  * does, at each `limit` notice, what the server left out. Each minute of a stream, and at its end, a `count`
@@ -98,10 +99,17 @@ void source_pause(struct source *s);
 /* There is room again: what was refused is offered again, then reading goes on. */
 void source_resume(struct source *s);
 
+/* The same, but opens no connection. True: everything that was taken from the network so far has been taken,
+ * and a stop before the loop's next turn has nothing left to hand over. */
+bool source_drain(struct source *s);
+
 /* `cause` is what roost.gaps will say of the time from now on: "stopped" or "reload".
- * Offers a last `count` event, ends the connection, gives everything back, then calls done(user) (may be
- * NULL) from the loop. s must not be used after this call. A post that was refused and messages read behind
- * it are dropped and the log says how many. Also for a source never started. */
+ * First everything that was taken from the network is offered a last time: the message that was refused, what
+ * came behind it, what libcurl had read; paused or not. What is refused now is lost: the log says how many
+ * messages and bytes, and a gap of cause `spool_full` counts them. (Called from inside `post`: what lies
+ * behind that message in the bytes at hand is offered after `post` has returned.) Then a last `count` event;
+ * the connection ends, everything is given back, and done(user) (may be NULL) is called from the loop. s must
+ * not be used after this call. Also for a source never started. */
 void source_stop(struct source *s, const char *cause, void (*done)(void *user), void *user);
 
 const char *source_name(const struct source *s);

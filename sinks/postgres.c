@@ -4,11 +4,13 @@
 #include "base/number.h"
 #include "sinks/migrate.h"
 #include "sinks/postgres_batch.h"
+#include "sinks/postgres_lock.h"
 #include "sinks/postgres_partitions.h"
 #include "sinks/postgres_schema.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { PLACES_MOST = 256, REFUSED_SAY_MS = 60 * 1000 };
 
@@ -21,6 +23,7 @@ struct place {
 struct sink {
     struct log_context log;
     struct postgres_link *link;
+    char *locked; /* the consumer whose lock this connection has; NULL: none */
     struct postgres_copy copy;
     struct postgres_partitions partitions;
     bool collides; /* the next load begins with the staging table */
@@ -91,6 +94,10 @@ static void postgres_close(struct sink *s)
         return;
     }
     forget_places(s);
+    if (s->locked) {
+        postgres_lock_drop(s->link);
+        free(s->locked);
+    }
     postgres_link_free(s->link);
     buffer_free(&s->copy.rows);
     free(s);
@@ -123,12 +130,36 @@ static int ready(struct sink *s, struct err *e)
         return -1;
     }
     if (fresh) {
+        free(s->locked);
+        s->locked = NULL;
         s->partitions.next_ms = 0;
         if (postgres_schema_check(s->link, e)) {
             postgres_link_drop(s->link);
             return -1;
         }
     }
+    return 0;
+}
+
+/* Connected, and the only session that works for this consumer. */
+static int ready_for(struct sink *s, const char *consumer, struct err *e)
+{
+    if (ready(s, e)) {
+        return -1;
+    }
+    if (s->locked && strcmp(s->locked, consumer) == 0) {
+        return 0;
+    }
+    char *name = strdup(consumer);
+    if (!name) {
+        return err_set(e, ERR_RETRY, "memory is out");
+    }
+    if (postgres_lock_take(s->link, consumer, e)) {
+        free(name);
+        return -1;
+    }
+    free(s->locked);
+    s->locked = name;
     return 0;
 }
 
@@ -200,10 +231,15 @@ static int ask_position(struct sink *s, const char *consumer, struct view spool,
     return rc;
 }
 
+static int postgres_look(struct sink *s, struct err *e)
+{
+    return ready(s, e);
+}
+
 static int postgres_position(struct sink *s, const char *consumer, struct view spool, uint64_t *sequence,
                              struct err *e)
 {
-    if (ready(s, e) || ask_position(s, consumer, spool, sequence, e)) {
+    if (ready_for(s, consumer, e) || ask_position(s, consumer, spool, sequence, e)) {
         undo(s);
         return -1;
     }
@@ -260,12 +296,12 @@ static int write_load(struct sink *s, const struct load *load, struct err *e)
 
 static int postgres_write(struct sink *s, const struct load *load, struct err *e)
 {
-    if (ready(s, e)) {
+    if (ready_for(s, load->consumer, e)) {
         goto fail;
     }
     postgres_partitions_keep(&s->partitions, s->link, &s->log);
     /* It may have lost the connection while making partitions. */
-    if (ready(s, e) || write_load(s, load, e)) {
+    if (ready_for(s, load->consumer, e) || write_load(s, load, e)) {
         goto fail;
     }
     return 0;
@@ -283,6 +319,7 @@ static void postgres_stop(struct sink *s)
 const struct sink_type sink_postgres = {
     .config = &postgres_config,
     .open = postgres_open,
+    .look = postgres_look,
     .position = postgres_position,
     .write = postgres_write,
     .stop = postgres_stop,

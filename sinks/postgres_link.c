@@ -433,14 +433,19 @@ static int session_set_up(struct postgres_link *link, struct err *e)
     if (postgres_link_run(link, session_sql, e)) {
         return -1;
     }
-    struct err passed_over;
-    if (version >= 140000 &&
-        postgres_link_run(link, "SET client_connection_check_interval = '2s'", &passed_over) &&
-        !postgres_link_is_open(
-            link)) { /* so that a statement of ours that waits for a lock ends soon after we do;
-                      * servers on some systems cannot, and then the setting is refused */
-        *e = passed_over;
-        return -1;
+    /* So that a statement of ours that waits for a lock ends soon after we do, and so that a machine of ours
+     * that lost its power does not keep its consumer's lock for the server's two hours. Servers on some
+     * systems cannot, and then the setting is refused. */
+    static const char *const wishes[] = {"SET tcp_keepalives_idle = 30", "SET tcp_keepalives_interval = 10",
+                                         "SET tcp_keepalives_count = 3",
+                                         "SET client_connection_check_interval = '2s'"};
+    size_t count = sizeof wishes / sizeof wishes[0] - (version < 140000); /* the last one is of 14 */
+    for (size_t i = 0; i < count; i++) {
+        struct err passed_over;
+        if (postgres_link_run(link, wishes[i], &passed_over) && !postgres_link_is_open(link)) {
+            *e = passed_over;
+            return -1;
+        }
     }
     return 0;
 }

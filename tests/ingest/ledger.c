@@ -246,11 +246,12 @@ static void close_file(uv_loop_t *loop, struct ledger *l)
     cr_expect(closed);
 }
 
-static void count_row(void *user, const char *name, const struct ledger_row *row)
+static bool count_row(void *user, const char *name, const struct ledger_row *row)
 {
     cr_expect(eq(str, (char *)name, (char *)"gone"));
     cr_expect(eq(str, (char *)row->cause, (char *)"network"));
     ++*(int *)user;
+    return true;
 }
 
 Test(ledger, the_file_keeps_entries_over_lives_and_forgets_those_nobody_took)
@@ -298,6 +299,77 @@ Test(ledger, the_file_keeps_entries_over_lives_and_forgets_those_nobody_took)
     uv_loop_close(&loop);
     unlink(path);
     rmdir(folder);
+}
+
+static bool refuse_row(void *user, const char *name, const struct ledger_row *row)
+{
+    (void)name;
+    (void)row;
+    ++*(int *)user;
+    return false;
+}
+
+Test(ledger, what_was_not_taken_is_kept_over_lives_also_of_a_source_that_is_gone)
+{
+    uv_loop_t loop;
+    char folder[] = "/tmp/roost-test-XXXXXX", path[64];
+    struct err e;
+    struct ledger_row rows[LEDGER_LEGS];
+    uv_loop_init(&loop);
+    cr_assert(ne(ptr, mkdtemp(folder), NULL));
+    snprintf(path, sizeof path, "%s/sources", folder);
+    struct ledger *l = ledger_open(&loop, path, &e);
+    struct ledger_entry *entry = ledger_take(l, "one");
+    struct ledger_moment now = ledger_now(ledger_boot(l));
+    ledger_streams(entry, &now, rows);
+    ledger_lost(entry, &now, "network", "why");
+    ledger_heard(entry, now.wall - 5000, now.wall - 3000);
+    ledger_heard(entry, now.wall - 3000, now.wall);
+    entry->rows[entry->row_count++] = (struct ledger_row){
+        .from = 1000, .to = 2000, .cause = "limit", .detail = "a \"b\"", .undelivered = 7};
+    entry->rows[entry->row_count++] =
+        (struct ledger_row){.from = 2000, .to = 3000, .cause = "server", .detail = "", .undelivered = -1};
+    close_file(&loop, l);
+
+    int refused = 0;
+    for (int life = 0; life < 2; life++) {
+        l = ledger_open(&loop, path, &e);
+        ledger_forget(l, refuse_row, &refused);
+        cr_expect(eq(int, refused, 3 * (life + 1)));
+        close_file(&loop, l);
+    }
+    l = ledger_open(&loop, path, &e);
+    entry = ledger_take(l, "one");
+    cr_expect(not(entry->begun));
+    cr_assert(eq(sz, entry->row_count, 3));
+    cr_expect(eq(str, entry->rows[0].detail, "a \"b\""));
+    cr_expect(eq(i64, entry->rows[0].undelivered, 7));
+    cr_expect(eq(i64, entry->rows[0].from, 1000));
+    cr_expect(eq(i64, entry->rows[1].undelivered, -1));
+    cr_expect(eq(i64, entry->rows[1].to, 3000));
+    cr_expect(eq(str, entry->rows[2].cause, "network"));
+    close_file(&loop, l);
+    uv_loop_close(&loop);
+    unlink(path);
+    rmdir(folder);
+}
+
+Test(ledger, what_was_heard_and_not_told_is_one_range_in_the_file)
+{
+    struct ledger_entry entry = {.begun = true}, read;
+    struct buffer text = BUFFER(1 << 16);
+    struct err e;
+    char *name;
+    ledger_heard(&entry, 1000, 2000);
+    ledger_heard(&entry, 2000, 3000);
+    ledger_heard(&entry, 4000, 4000); /* of no length */
+    ledger_write(&text, "one", &entry);
+    cr_assert(eq(int, ledger_read(buffer_view(&text), &name, &read, &e), 0));
+    cr_expect(read.heard.due);
+    cr_expect(eq(i64, read.heard.from, 1000));
+    cr_expect(eq(i64, read.heard.to, 3000));
+    free(name);
+    buffer_free(&text);
 }
 
 static void on_tick(uv_timer_t *timer)
