@@ -58,20 +58,6 @@ class Program:
         self.process.stop()
 
 
-class Etl(Program):
-    """An etl that asks for its position while the COMMIT of a killed one is under way ends with 1 ("the position has moved"). It is started
-    again, as systemd does, and counted. This is the one place that tolerates it."""
-
-    moved = 0
-
-    def alive(self):
-        if self.process.poll() == 1:
-            assert "moved" in self.process.log(), self.process.log()[-3000:]
-            self.moved += 1
-            self.start()
-        super().alive()
-
-
 class Database:
     """PostgreSQL with a database of its own."""
 
@@ -278,7 +264,7 @@ class World:
         roost("migrate", "-c", self.conf)
         self.notes = Notes(self.spool)
         self.listen = Program("listen", "listen", "-c", self.conf)
-        self.etl = Etl("etl", "etl", "-c", self.conf)
+        self.etl = Program("etl", "etl", "-c", self.conf)
         self.listen.start()
         self.etl.start()
         wait_until("the spool", lambda: (self.spool / "token").exists(), alive=[self.listen.process])
@@ -401,6 +387,5 @@ def run(rounds, seed, chance, progress=None):
     print(f"network: {network.lives} lives, {network.connections} connections, {network.cuts} cut off, {network.offered} tweets offered")
     print(f"spool: {frames} frames taken, {len(notes.digests)} seen as held before a kill or at the end, {len(notes.missing)} numbers without a frame")
     print(f"tables: {posts} posts, {held} of them seen as held, none lost, none twice, all texts exact; {duplicates} duplicates, {events} events")
-    print(f"etl ended because its position had moved, and was started again: {world.etl.moved} times")
     print(roost("audit", "-c", world.conf), end="")
     print(f"{time.monotonic() - began:.0f} s", flush=True)
