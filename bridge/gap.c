@@ -12,6 +12,10 @@ void gap_write(struct buffer *body, const struct gap *gap)
     if (gap->undelivered >= 0) {
         buffer_print(body, ",\"undelivered\":%lld", (long long)gap->undelivered);
     }
+    if (gap->first) {
+        buffer_print(body, ",\"first\":%llu,\"last\":%llu", (unsigned long long)gap->first,
+                     (unsigned long long)gap->last);
+    }
     buffer_add_byte(body, '}');
 }
 

@@ -10,13 +10,15 @@ struct gap {
     int64_t from, to;  /* wall times */
     const char *cause; /* of roost.gaps */
     const char *detail;
-    int64_t undelivered; /* posts or frames; -1: not known */
+    int64_t undelivered;  /* posts or frames; -1: not known */
+    uint64_t first, last; /* which frames of the spool it crosses in; 0: it is not about frames */
 };
 
 enum { GAP_BODY_MAXIMUM = 8192 };
 
-/* Appends {"started_at":...,"ended_at":...,"cause":...,"detail":...,"undelivered":...}; the last only where
- * known. */
+/* Appends
+ * {"started_at":...,"ended_at":...,"cause":...,"detail":...,"undelivered":...,"first":...,"last":...}; the
+ * last three only where known. */
 void gap_write(struct buffer *body, const struct gap *gap);
 
 /* An event of this source, received now, with a body that gap_write has made and that must outlive it. The

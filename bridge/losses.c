@@ -66,11 +66,16 @@ static int publish(struct bridge *b, const struct bridge_loss *loss, struct err 
 {
     struct buffer body = BUFFER(GAP_BODY_MAXIMUM);
     struct post event;
-    const struct gap gap = {.from = loss->noticed,
-                            .to = loss->noticed,
-                            .cause = loss->cause,
-                            .detail = loss->text,
-                            .undelivered = loss->counted ? (int64_t)(loss->last - loss->first + 1) : -1};
+    struct gap gap = {.from = loss->noticed,
+                      .to = loss->noticed,
+                      .cause = loss->cause,
+                      .detail = loss->text,
+                      .undelivered = -1};
+    if (loss->counted) {
+        gap.first = loss->first;
+        gap.last = loss->last;
+        gap.undelivered = (int64_t)(loss->last - loss->first + 1);
+    }
     gap_write(&body, &gap);
     gap_event(&event, "", &body);
     int status = buffer_failed(&body) ? err_set(e, ERR_RETRY, "out of memory") : bridge_publish(b, &event, e);

@@ -265,6 +265,12 @@ static bool oldest_removable(const struct spool *s)
     return s->segment_count > 1 && s->segments[0].synced == s->segments[0].size && s->segments[0].fd < 0;
 }
 
+/* The oldest goes at the maximum, whoever lacks it. */
+static bool may_drop(const struct spool *s)
+{
+    return s->settings.drop_oldest || !s->consumer_count;
+}
+
 /* Removes what all consumers have; how many segments that were. */
 static size_t drop_acknowledged(struct spool *s)
 {
@@ -281,7 +287,9 @@ void spool_drop(struct spool *s)
     /* When all is acknowledged, the next append begins a new segment and the last one can go too (make_room).
      */
     bool all = s->bytes && spool_all_acknowledged(s) >= s->next - 1;
-    if (drop_acknowledged(s) || all) {
+    /* An append was refused since the oldest was not synced yet; now it can go. */
+    bool by_force = s->refused && may_drop(s) && oldest_removable(s);
+    if (drop_acknowledged(s) || all || by_force) {
         spool_keep_reserve(s);
         spool_give_room(s);
     }
@@ -339,7 +347,7 @@ static int make_room(struct spool *s, size_t need, struct err *e)
     if (finished) {
         drop_acknowledged(s);
     }
-    while (s->bytes + need > most && (s->settings.drop_oldest || !s->consumer_count) && oldest_removable(s)) {
+    while (s->bytes + need > most && may_drop(s) && oldest_removable(s)) {
         drop_oldest(s);
     }
     if (s->bytes + need > spool_most(s)) {

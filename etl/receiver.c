@@ -134,15 +134,15 @@ static int prepare_client(struct receiver *r, struct err *e)
 }
 
 /* Frames that the sinks lack and the bridge has no more: an error line, and a gap for the next batch. */
-static void note_gone(struct receiver *r, const struct bridge_welcome *welcome, uint64_t from)
+static void note_gone(struct receiver *r, const char *spool, uint64_t from, uint64_t next)
 {
     r->gone_from = from;
-    r->gone_to = welcome->first - 1;
+    r->gone_to = next - 1;
     log_error(&r->log,
               "the frames %" PRIu64 " to %" PRIu64
               " of spool %s are no longer kept by the bridge and are not in the "
               "sinks: going on at %" PRIu64,
-              from, welcome->first - 1, welcome->spool, welcome->first);
+              from, next - 1, spool, next);
 }
 
 /* Behind frame `had`, but with that frame once more where it is still kept: the bridge takes an
@@ -162,7 +162,7 @@ static int find_start(struct receiver *r, const struct bridge_welcome *welcome, 
     if (same && r->last > 0) {
         *from = start_behind(r, welcome, r->last);
         if (r->last + 1 < welcome->first) {
-            note_gone(r, welcome, r->last + 1);
+            note_gone(r, welcome->spool, r->last + 1, welcome->first);
         }
         return 0;
     }
@@ -171,7 +171,7 @@ static int find_start(struct receiver *r, const struct bridge_welcome *welcome, 
         return -1;
     }
     if (position > 0 && position + 1 < welcome->first) {
-        note_gone(r, welcome, position + 1);
+        note_gone(r, welcome->spool, position + 1, welcome->first);
     }
     pthread_mutex_lock(&r->lock);
     uint64_t had = r->last > r->committed ? r->last : r->committed;
@@ -250,25 +250,6 @@ static int open_stream(struct receiver *r, struct err *e)
 
 /* ---- reading ---- */
 
-static int store(struct receiver *r, struct stream_receiver *to, const struct bridge_frame *frame,
-                 struct err *e)
-{
-    const struct frame_head head = {frame->sequence};
-    if (frame->sequence > r->had &&
-        stream_receiver_store(to, view_make((const char *)&head, sizeof head), frame->payload,
-                              view_of(r->spool), frame->sequence, e) != 0) {
-        return -1;
-    }
-    pthread_mutex_lock(&r->lock);
-    if (frame->sequence > r->had) {
-        r->last = frame->sequence;
-    }
-    r->read_here = frame->sequence;
-    pay(r);
-    pthread_mutex_unlock(&r->lock);
-    return 0;
-}
-
 /* A gap event in the place of the last missing frame: so it goes the way of every frame, is in one
  * transaction with the position that passes over the others, and is written once. The bridge is not told of
  * that position before a frame of this connection has been read. */
@@ -280,9 +261,16 @@ static int store_gap(struct receiver *r, struct stream_receiver *to, struct err 
     const struct frame_head head = {r->gone_to};
     const int64_t now = clock_wall_ms();
     snprintf(detail, sizeof detail,
-             "consumer %s lacks the frames %" PRIu64 " to %" PRIu64 " of spool %s, which are no longer kept",
+             "consumer %s lacks the frames %" PRIu64 " to %" PRIu64
+             " of spool %s, which the bridge has no more",
              r->settings.consumer, r->gone_from, r->gone_to, r->spool);
-    gap_write(&body, &(struct gap){now, now, "spool", detail, (int64_t)(r->gone_to - r->gone_from + 1)});
+    gap_write(&body, &(struct gap){.from = now,
+                                   .to = now,
+                                   .cause = "spool",
+                                   .detail = detail,
+                                   .undelivered = (int64_t)(r->gone_to - r->gone_from + 1),
+                                   .first = r->gone_from,
+                                   .last = r->gone_to});
     gap_event(&event, "", &body);
     post_write(&json, &event);
     int result = buffer_failed(&body) || buffer_failed(&json)
@@ -298,6 +286,40 @@ static int store_gap(struct receiver *r, struct stream_receiver *to, struct err 
     buffer_free(&body);
     buffer_free(&json);
     return result;
+}
+
+/* What lies between the last frame and this one was dropped or found damaged meanwhile. A consumer that has
+ * nothing yet lacks nothing: it begins where the spool does. */
+static int pass_over(struct receiver *r, struct stream_receiver *to, uint64_t sequence, struct err *e)
+{
+    uint64_t before = r->last > r->had ? r->last : r->had;
+    if (before == 0 || sequence <= before + 1) {
+        return 0;
+    }
+    note_gone(r, r->spool, before + 1, sequence);
+    return store_gap(r, to, e);
+}
+
+static int store(struct receiver *r, struct stream_receiver *to, const struct bridge_frame *frame,
+                 struct err *e)
+{
+    const struct frame_head head = {frame->sequence};
+    if (pass_over(r, to, frame->sequence, e) != 0) {
+        return -1;
+    }
+    if (frame->sequence > r->had &&
+        stream_receiver_store(to, view_make((const char *)&head, sizeof head), frame->payload,
+                              view_of(r->spool), frame->sequence, e) != 0) {
+        return -1;
+    }
+    pthread_mutex_lock(&r->lock);
+    if (frame->sequence > r->had) {
+        r->last = frame->sequence;
+    }
+    r->read_here = frame->sequence;
+    pay(r);
+    pthread_mutex_unlock(&r->lock);
+    return 0;
 }
 
 /* Reads until the connection is lost or it is time to stop; *e says why. */

@@ -5,7 +5,11 @@
 
 void report_gap(struct buffer *body, const struct ledger_row *row)
 {
-    const struct gap gap = {row->from, row->to, row->cause, row->detail, row->undelivered};
+    const struct gap gap = {.from = row->from,
+                            .to = row->to,
+                            .cause = row->cause,
+                            .detail = row->detail,
+                            .undelivered = row->undelivered};
     gap_write(body, &gap);
 }
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/number.h"
+#include "sinks/postgres_gaps.h"
 #include "sinks/postgres_rows.h"
 
 #include <inttypes.h>
@@ -302,41 +303,13 @@ static int write_batch_row(struct batch *b, size_t index, struct err *e)
     return postgres_link_ask(b->copy->link, sql, sizeof values / sizeof values[0], values, NULL, e);
 }
 
-/* A gap event is a row of roost.gaps too; its body has the columns by name. One that lacks them stays an
- * event only. The same gap is one row, though it may come twice: to two consumers of one database, and again
- * from a listener that was killed before it had noted that it was told. */
-static int write_gap(struct batch *b, const struct post *event, struct err *e)
-{
-    static const char sql[] =
-        "INSERT INTO roost.gaps (source, started_at, ended_at, cause, detail, undelivered)"
-        " SELECT $1, $2::timestamptz, $3::timestamptz, $4, $5, $6::bigint WHERE NOT EXISTS (SELECT FROM "
-        "roost.gaps AS g WHERE g.source = $1 AND g.started_at = $2::timestamptz AND g.cause = $4 AND "
-        "g.ended_at IS NOT DISTINCT FROM $3::timestamptz AND g.detail IS NOT DISTINCT FROM $5)";
-    cJSON *body = cJSON_ParseWithLength(event->body.at, event->body.length);
-    struct view ended = json_text(body, "ended_at");
-    int64_t start, end = CLOCK_NONE, undelivered = json_number(body, "undelivered", -1);
-    int rc = 0;
-    if (clock_parse(json_text(body, "started_at"), &start) == 0 && !view_absent(json_text(body, "cause")) &&
-        (view_absent(ended) || clock_parse(ended, &end) == 0) && !view_absent(event->source)) {
-        const char *values[] = {arena_view(b->arena, event->source).at,
-                                time_text(b, start),
-                                end == CLOCK_NONE ? NULL : time_text(b, end),
-                                json_text(body, "cause").at,
-                                json_text(body, "detail").at,
-                                undelivered < 0 ? NULL : number_text(b, (uint64_t)undelivered)};
-        rc = arena_failed(b->arena) ? memory_is_out(e)
-                                    : postgres_link_ask(b->copy->link, sql, 6, values, NULL, e);
-    }
-    cJSON_Delete(body);
-    return rc;
-}
-
 static int write_gaps(struct batch *b, struct err *e)
 {
     for (size_t i = 0; i < b->events.count; i++) {
         const struct postgres_row *r = &b->events.items[i];
         if (r->row->post->kind == POST_GAP && !r->why && !view_absent(r->row->post->body) &&
-            write_gap(b, r->row->post, e)) {
+            postgres_gaps_write(b->copy->link, b->load->consumer, b->shares[r->part].spool, r->row->post,
+                                e)) {
             return -1;
         }
     }
@@ -373,7 +346,7 @@ static int batch_run(struct batch *b, bool *collides, struct err *e)
         return -1;
     }
     count_outcome(b);
-    if (write_gaps(b, e) || write_rejects(b, e)) {
+    if (write_rejects(b, e)) {
         return -1;
     }
     for (size_t i = 0; i < b->share_count; i++) {
@@ -381,7 +354,8 @@ static int batch_run(struct batch *b, bool *collides, struct err *e)
             return -1;
         }
     }
-    return commit(link, e);
+    /* Last, since how much of a gap is news is reckoned with this batch too. */
+    return write_gaps(b, e) ? -1 : commit(link, e);
 }
 
 int postgres_batch_write(struct postgres_copy *c, const struct load *load, const uint64_t *positions,

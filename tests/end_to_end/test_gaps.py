@@ -205,5 +205,35 @@ def test_a_restored_database_gets_a_row_for_the_frames_it_lacks():
     assert bad == "0"
 
 
+def test_frames_dropped_while_the_consumer_was_away_are_counted_once():
+    postgres = Postgres()
+    database = postgres.create()
+    flood = Simulator("--file", recorded("tweets-v1.1.ndjson"), "--no-filter", "--at-end", "hold")
+    simulator = Simulator("--rate", "50", "--loop", "--no-filter")
+    conf = write_configuration("dropped", simulator.url, database, postgres, bridge="spool_max = 16MiB\nwhen_full = drop_oldest",
+                               source="store_raw = yes")
+    roost("migrate", "-c", conf)
+    listen, etl = Process("listen", "listen", "-c", conf), Process("etl", "etl", "-c", conf)
+    wait_until("rows", lambda: postgres.psql("select count(*) > 10 from roost.posts", database) == "t", alive=[simulator, listen, etl])
+    etl.kill()
+    conf.write_text(conf.read_text().replace(simulator.url, flood.url))
+    listen.child.send_signal(support.signal.SIGHUP)
+    number = lambda word: int(next(line for line in roost("spool", conf.parent / "spool").splitlines() if line.startswith(word)).split()[1])
+    position = int(postgres.psql("select max(sequence) from roost.progress", database))
+    wait_until("frames that it lacks to be dropped", lambda: number("first") > position + 100, alive=[simulator, listen])
+    etl = Process("etl", "etl", "-c", conf)
+    told = lambda: {r["cause"] for r in gaps(postgres, database)} >= {"spool", "spool_full"}
+    wait_until("the end of the stream", lambda: number("last") >= position + 5982, alive=[flood, listen, etl])
+    wait_until("all that is left", lambda: told() and int(postgres.psql("select max(sequence) from roost.progress", database)) >= number("last"),
+               alive=[simulator, listen, etl])
+    etl.stop()
+    rows = gaps(postgres, database)
+    lacking = postgres.psql("select max(last_sequence) - sum(received - filtered) + (select count(*) from roost.gaps where cause = 'spool')"
+                            " from roost.batches", database)
+    assert sum(r["undelivered"] or 0 for r in rows) == int(lacking) > 0, (lacking, rows)
+    for process in (listen, simulator, flood):
+        process.stop()
+
+
 if __name__ == "__main__":
     support.run_tests(sys.modules[__name__])

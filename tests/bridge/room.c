@@ -1,10 +1,12 @@
-/* The spool's room for the last appends of a process: over the maximum by a bound, and on a full disk. */
+/* The spool's room: for the last appends of a process, over the maximum by a bound and on a full disk; and
+ * when it is told that there is some. */
 #include "bridge/spool.h"
 #include "support/bridge_support.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,10 @@ struct fixture {
     struct spool *spool;
     struct spool_settings settings;
     bool closed;
+    int rooms;
 };
+
+static atomic_bool sync_may_end;
 
 static void on_closed(void *user)
 {
@@ -32,12 +37,30 @@ static bool is_closed(void *user)
     return ((struct fixture *)user)->closed;
 }
 
+static void on_room(void *user)
+{
+    ((struct fixture *)user)->rooms++;
+}
+
+static bool has_room(void *user)
+{
+    return ((struct fixture *)user)->rooms > 0;
+}
+
+static int slow_sync(int fd)
+{
+    while (!atomic_load(&sync_may_end)) {
+        usleep(1000);
+    }
+    return fdatasync(fd);
+}
+
 static void reopen(struct fixture *f)
 {
     struct err e;
-    const struct spool_events none = {0};
+    const struct spool_events events = {.room = on_room, .user = f};
     f->settings.folder = f->folder;
-    f->spool = spool_open(&f->loop, &f->settings, &none, &e);
+    f->spool = spool_open(&f->loop, &f->settings, &events, &e);
     cr_assert_not_null(f->spool, "%s", e.text);
 }
 
@@ -103,7 +126,7 @@ static uint64_t frames(struct fixture *f)
     return count;
 }
 
-Test(reserve, the_last_appends_go_over_the_maximum_by_no_more_than_it)
+Test(room, the_last_appends_go_over_the_maximum_by_no_more_than_it)
 {
     struct fixture f;
     struct err e;
@@ -130,7 +153,7 @@ Test(reserve, the_last_appends_go_over_the_maximum_by_no_more_than_it)
     drop(&f);
 }
 
-Test(reserve, of_a_small_maximum_it_is_a_quarter)
+Test(room, of_a_small_maximum_it_is_a_quarter)
 {
     struct fixture f;
     struct err e;
@@ -178,7 +201,7 @@ static void remove_filler(const struct fixture *f)
     free(path);
 }
 
-Test(reserve, on_a_full_disk_the_last_appends_and_the_small_files_have_room)
+Test(room, on_a_full_disk_the_last_appends_and_the_small_files_have_room)
 {
     struct fixture f;
     struct err e;
@@ -216,7 +239,7 @@ Test(reserve, on_a_full_disk_the_last_appends_and_the_small_files_have_room)
     drop(&f);
 }
 
-Test(reserve, of_a_small_disk_it_takes_a_quarter)
+Test(room, of_a_small_disk_it_takes_a_quarter)
 {
     struct fixture f;
     struct err e;
@@ -234,5 +257,27 @@ Test(reserve, of_a_small_disk_it_takes_a_quarter)
     cr_expect_gt(fill(&f), 64 * 1024u);
     shut(&f);
     cr_assert_eq(umount(f.folder), 0);
+    drop(&f);
+}
+
+Test(room, when_the_oldest_may_be_dropped_a_slow_sync_holds_appends_up_no_longer_than_it_takes)
+{
+    struct fixture f;
+    struct err e;
+    make(&f, 100 * 1000);
+    f.settings.drop_oldest = true;
+    f.settings.sync_file = slow_sync;
+    atomic_store(&sync_may_end, true); /* opening syncs */
+    reopen(&f);
+    cr_assert_eq(spool_add_consumer(f.spool, "etl", &e), 0, "%s", e.text);
+    atomic_store(&sync_may_end, false);
+    cr_assert_eq(append(&f, &e), 0, "%s", e.text);
+    spool_sync_now(f.spool);
+    support_run_for(&f.loop, 20);
+    fill(&f); /* nothing of it can go: it is being synced, or not even that */
+    atomic_store(&sync_may_end, true);
+    cr_assert(support_run_until(&f.loop, has_room, &f), "told that there is room");
+    cr_expect_eq(append(&f, &e), 0, "%s", e.text);
+    shut(&f);
     drop(&f);
 }
