@@ -59,14 +59,14 @@ class Program:
 
 
 class Etl(Program):
-    """An etl that asks for its position while the COMMIT of a killed one is under way ends with 1 ("the position has moved"). It is started
-    again, as systemd does, and counted. This is the one place that tolerates it."""
+    """An etl that asks for its position while the COMMIT of a killed one is under way ends with 1: it takes the killed one for another that
+    "is at work". It is started again, as systemd does, and counted. This is the one place that tolerates it."""
 
     moved = 0
 
     def alive(self):
         if self.process.poll() == 1:
-            assert "moved" in self.process.log(), self.process.log()[-3000:]
+            assert " is at work" in self.process.log(), self.process.log()[-3000:]
             self.moved += 1
             self.start()
         super().alive()
