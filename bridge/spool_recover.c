@@ -128,6 +128,41 @@ static void report_cut(struct spool *s, uint64_t bytes, uint64_t first, uint64_t
                  (unsigned long long)bytes, s->folder, name);
 }
 
+/* Cuts what follows the last good record of the last segment. If numbers were used there, a new segment,
+ * durably named after the next one, comes first: once the tail is gone nothing else tells that they were. */
+static int cut_tail(struct spool *s, uint64_t good, struct err *e)
+{
+    size_t cut = s->segment_count - 1;
+    struct spool_segment *last = &s->segments[cut];
+    char name[SEGMENT_NAME_SIZE];
+    segment_format_name(name, last->first);
+    uint64_t tail = last->size - good, next = s->next;
+    uint64_t guess = segment_guess_last(last->fd, good, last->size, next);
+    if (guess) {
+        s->next = guess + 1;
+        if (spool_open_segment(s, s->next, e)) {
+            return -1;
+        }
+        if (fsync(s->folder_fd)) {
+            return err_set(e, ERR_RETRY, "cannot sync the spool %s: %s", s->folder, strerror(errno));
+        }
+        last = &s->segments[cut];
+    }
+    if (ftruncate(last->fd, (off_t)good)) {
+        return err_set(e, ERR_RETRY, "cannot cut %s/%s: %s", s->folder, name, strerror(errno));
+    }
+    report_cut(s, tail, next, guess ? guess : next - 1, name);
+    last->size = last->synced = good; /* sync_all follows */
+    s->bytes -= tail;
+    if (guess && good == 0) {
+        spool_remove_segment(s, cut, true);
+    } else if (guess) {
+        close(last->fd);
+        last->fd = -1;
+    }
+    return 0;
+}
+
 /* Reads the last segment through: sets s->next, cuts the torn tail, reports damage. */
 static int recover_last(struct spool *s, struct err *e)
 {
@@ -157,18 +192,7 @@ static int recover_last(struct spool *s, struct err *e)
     if (found < 0) {
         return -1;
     }
-    uint64_t tail = last->size - good;
-    if (tail) {
-        uint64_t guess = segment_guess_last(last->fd, good, last->size, s->next);
-        if (ftruncate(last->fd, (off_t)good)) {
-            return err_set(e, ERR_RETRY, "cannot cut %s/%s: %s", s->folder, name, strerror(errno));
-        }
-        report_cut(s, tail, s->next, guess ? guess : s->next - 1, name);
-        s->next = guess ? guess + 1 : s->next;
-        last->size = good;
-        s->bytes -= tail;
-    }
-    return 0;
+    return last->size > good ? cut_tail(s, good, e) : 0;
 }
 
 /* What a killed process left in the page cache was never promised; now it is synced before it is. */
@@ -193,6 +217,7 @@ static int sync_all(struct spool *s, struct err *e)
     }
     last->synced = last->size;
     s->folder_dirty = false;
+    s->named_ids = s->segment_ids;
     s->held = s->next - 1;
     s->held_fd = openat(s->folder_fd, "held", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
     spool_tell_held(s);
@@ -224,24 +249,9 @@ static int check_identity(struct spool *s, struct err *e)
     return 0;
 }
 
-/* With the last segment empty after a cut, its name says less than s->next: the next append needs the right
- * name. */
-static int name_last(struct spool *s, struct err *e)
-{
-    struct spool_segment *last = s->segment_count ? &s->segments[s->segment_count - 1] : NULL;
-    if (last && last->size) {
-        return 0;
-    }
-    if (last && last->first != s->next) {
-        spool_remove_segment(s, s->segment_count - 1, true);
-        last = NULL;
-    }
-    return last ? 0 : spool_open_segment(s, s->next, e);
-}
-
 int spool_recover(struct spool *s, struct err *e)
 {
-    if (list_segments(s, e) || (s->segment_count && recover_last(s, e)) || name_last(s, e) ||
+    if (list_segments(s, e) || (s->segment_count ? recover_last(s, e) : spool_open_segment(s, s->next, e)) ||
         sync_all(s, e) || spool_read_consumers(s, e) || check_identity(s, e) || read_token(s, e) ||
         (s->consumers_changed && spool_save_consumers(s, e))) {
         return -1;
