@@ -99,6 +99,18 @@ failed:
     return -1;
 }
 
+/* One level: the folder, and its name in the folder above it, which a sync of what is inside does not cover.
+ * That of a folder which is there is synced too, as well as can be: who made it may have been killed before.
+ */
+static int make_one_folder(const char *path)
+{
+    bool made = mkdir(path, 0750) == 0;
+    if (!made && errno != EEXIST) {
+        return -1;
+    }
+    return sync_folder_of(path) && made ? -1 : 0;
+}
+
 int file_make_folder(const char *path, struct err *e)
 {
     char *copy = strdup(path);
@@ -110,7 +122,7 @@ int file_make_folder(const char *path, struct err *e)
         slash = strchrnul(slash, '/');
         char kept = *slash;
         *slash = '\0';
-        if (mkdir(copy, 0750) && errno != EEXIST) {
+        if (make_one_folder(copy)) {
             result = err_set(e, err_kind_of(errno), "cannot make the folder %s: %s", copy, strerror(errno));
         }
         *slash = kept;

@@ -259,10 +259,12 @@ void spool_give_room(struct spool *s)
     }
 }
 
-/* The oldest segment may go when its bytes are no part of a sync and an append goes elsewhere. */
+/* The oldest segment may go when its bytes are no part of a sync and an append goes elsewhere, to a file
+ * whose name is durable: power loss might else take both, and the numbers would begin at 1 again. */
 static bool oldest_removable(const struct spool *s)
 {
-    return s->segment_count > 1 && s->segments[0].synced == s->segments[0].size && s->segments[0].fd < 0;
+    return s->segment_count > 1 && s->segments[0].synced == s->segments[0].size && s->segments[0].fd < 0 &&
+           s->segments[1].id <= s->named_ids;
 }
 
 /* The oldest goes at the maximum, whoever lacks it. */
@@ -280,19 +282,6 @@ static size_t drop_acknowledged(struct spool *s)
         spool_remove_segment(s, 0, true);
     }
     return before - s->segment_count;
-}
-
-void spool_drop(struct spool *s)
-{
-    /* When all is acknowledged, the next append begins a new segment and the last one can go too (make_room).
-     */
-    bool all = s->bytes && spool_all_acknowledged(s) >= s->next - 1;
-    /* An append was refused since the oldest was not synced yet; now it can go. */
-    bool by_force = s->refused && may_drop(s) && oldest_removable(s);
-    if (drop_acknowledged(s) || all || by_force) {
-        spool_keep_reserve(s);
-        spool_give_room(s);
-    }
 }
 
 static void drop_oldest(struct spool *s)
@@ -317,6 +306,9 @@ static void drop_oldest(struct spool *s)
 static int refuse(struct spool *s, struct err *e, const char *why)
 {
     s->refused = true;
+    if (s->folder_dirty) {
+        spool_plan_sync(s); /* a segment may go once the name of the one behind it is durable */
+    }
     return err_set(e, ERR_RETRY, "the spool %s takes no posts: %s", s->folder, why);
 }
 
@@ -332,6 +324,25 @@ static int roll(struct spool *s, struct err *e)
         last->fd = -1;
     }
     return spool_open_segment(s, s->next, e);
+}
+
+void spool_drop(struct spool *s)
+{
+    bool all = s->bytes && spool_all_acknowledged(s) >= s->next - 1;
+    /* An append was refused since the oldest was not synced yet; now it can go. */
+    bool by_force = s->refused && may_drop(s) && oldest_removable(s);
+    if (drop_acknowledged(s) || by_force) {
+        spool_keep_reserve(s);
+        spool_give_room(s);
+    } else if (all && s->refused && !s->failed && !s->closing) {
+        /* The last segment can go too, when a new one is there and durably named: the sync comes back here.
+         */
+        if (roll(s, NULL)) {
+            spool_give_room(s); /* the next append tries to make one, and says why it cannot */
+        } else {
+            spool_plan_sync(s);
+        }
+    }
 }
 
 static int make_room(struct spool *s, size_t need, struct err *e)

@@ -42,6 +42,7 @@ struct spool {
     struct spool_segment *segments;
     size_t segment_count, segment_capacity;
     uint64_t segment_ids; /* given out so far */
+    uint64_t named_ids;   /* up to this one the folder names their files durably */
     uint64_t next;        /* sequence of the next append */
     uint64_t held;
     uint64_t bytes;
@@ -51,7 +52,7 @@ struct spool {
     int64_t sync_started_ms;
     int *sync_files; /* what the worker syncs; the folder last */
     size_t sync_file_count, sync_file_capacity;
-    uint64_t sync_target;
+    uint64_t sync_target, sync_ids; /* what held and named_ids become when it is done */
 
     struct spool_consumer consumers[SPOOL_CONSUMERS_MAXIMUM];
     size_t consumer_count;

@@ -153,27 +153,42 @@ static void report_cut(struct spool *s, uint64_t bytes, uint64_t first, uint64_t
                  (unsigned long long)bytes, s->folder, name);
 }
 
-/* Cuts off what follows the last good record of the last segment, reports what was lost with it, and sets
- * s->next behind every number that may have been given out: those seen in the damaged bytes, and those held
- * before (a file that lost its end shows nothing of them). */
+/* Cuts off what follows the last good record of the last segment, and reports what was lost with it. If
+ * numbers were used there, those seen in the damaged bytes or held before (a file that lost its end shows
+ * nothing of them), a new segment, durably named after the next one, comes first: once the tail is gone
+ * nothing else tells that they were. */
 static int cut_tail(struct spool *s, uint64_t good, uint64_t held, const char *name, struct err *e)
 {
-    struct spool_segment *last = &s->segments[s->segment_count - 1];
-    uint64_t tail = last->size - good, lost = 0;
-    if (tail) {
-        lost = segment_guess_last(last->fd, good, last->size, s->next);
-        if (ftruncate(last->fd, (off_t)good)) {
-            return err_set(e, ERR_RETRY, "cannot cut %s/%s: %s", s->folder, name, strerror(errno));
-        }
-        last->size = good;
-        s->bytes -= tail;
-    }
-    if (held >= s->next && held - s->next < HELD_REACH && held > lost) {
+    size_t cut = s->segment_count - 1;
+    struct spool_segment *last = &s->segments[cut];
+    uint64_t tail = last->size - good, next = s->next;
+    uint64_t lost = tail ? segment_guess_last(last->fd, good, last->size, next) : 0;
+    if (held >= next && held - next < HELD_REACH && held > lost) {
         lost = held;
     }
+    if (lost) {
+        s->next = lost + 1;
+        if (spool_open_segment(s, s->next, e)) {
+            return -1;
+        }
+        if (fsync(s->folder_fd)) {
+            return err_set(e, ERR_RETRY, "cannot sync the spool %s: %s", s->folder, strerror(errno));
+        }
+        last = &s->segments[cut];
+    }
+    if (tail && ftruncate(last->fd, (off_t)good)) {
+        return err_set(e, ERR_RETRY, "cannot cut %s/%s: %s", s->folder, name, strerror(errno));
+    }
     if (tail || lost) {
-        report_cut(s, tail, s->next, lost ? lost : s->next - 1, name);
-        s->next = lost ? lost + 1 : s->next;
+        report_cut(s, tail, next, lost ? lost : next - 1, name);
+    }
+    last->size = last->synced = good; /* sync_all follows */
+    s->bytes -= tail;
+    if (lost && good == 0) {
+        spool_remove_segment(s, cut, true);
+    } else if (lost) {
+        close(last->fd);
+        last->fd = -1;
     }
     return 0;
 }
@@ -229,6 +244,7 @@ static int sync_all(struct spool *s, struct err *e)
     }
     last->synced = last->size;
     s->folder_dirty = false;
+    s->named_ids = s->segment_ids;
     s->held = s->next - 1;
     return 0;
 }
@@ -257,21 +273,6 @@ static int check_identity(struct spool *s, bool wiped, struct err *e)
     return wiped ? spool_renew(s, e) : 0;
 }
 
-/* With the last segment empty after a cut, its name says less than s->next: the next append needs the right
- * name. */
-static int name_last(struct spool *s, struct err *e)
-{
-    struct spool_segment *last = s->segment_count ? &s->segments[s->segment_count - 1] : NULL;
-    if (last && last->size) {
-        return 0;
-    }
-    if (last && last->first != s->next) {
-        spool_remove_segment(s, s->segment_count - 1, true);
-        last = NULL;
-    }
-    return last ? 0 : spool_open_segment(s, s->next, e);
-}
-
 int spool_recover(struct spool *s, struct err *e)
 {
     uint64_t held = read_held(s);
@@ -279,7 +280,7 @@ int spool_recover(struct spool *s, struct err *e)
         return -1;
     }
     bool wiped = held && !s->segment_count;
-    if ((s->segment_count && recover_last(s, held, e)) || name_last(s, e) || sync_all(s, e) ||
+    if ((s->segment_count ? recover_last(s, held, e) : spool_open_segment(s, s->next, e)) || sync_all(s, e) ||
         spool_read_consumers(s, e) || check_identity(s, wiped, e) || read_token(s, e) ||
         (s->consumers_changed && spool_save_consumers(s, e))) {
         return -1;

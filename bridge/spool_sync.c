@@ -85,6 +85,7 @@ static void after_sync(uv_work_t *work, int status)
     }
     bool news = s->sync_target > s->held;
     s->held = s->sync_target;
+    s->named_ids = s->sync_ids;
     if (news) {
         spool_tell_held(s);
     }
@@ -132,6 +133,7 @@ static void start_sync(struct spool *s)
     s->sync_started_ms = clock_real_ms();
     s->sync_soon = false;
     s->sync_target = s->next - 1;
+    s->sync_ids = s->segment_ids; /* the folder is synced too if any of them is not named yet */
     s->sync_work.data = s;
     if (s->sync_errno || uv_queue_work(s->loop, &s->sync_work, sync_files, after_sync)) {
         s->sync_errno = s->sync_errno ? s->sync_errno : ENOMEM;

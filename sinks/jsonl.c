@@ -29,7 +29,10 @@ struct sink {
     const struct jsonl_settings *settings;
     char *position_path;
     int fd, interrupt;
-    off_t size;
+    off_t size; /* of whole lines that are on disk, but for what a write is adding */
+    ino_t inode;
+    off_t known_size; /* as the position file has them, of the last save: behind it lines may be damaged */
+    ino_t known_inode;
     bool unsaved; /* the last position_save failed: what is in memory is ahead of the file */
     struct buffer lines;
     struct memory_positions positions;
@@ -73,7 +76,7 @@ static int fail(const char *path, const char *what, enum err_kind kind, struct e
                    strerror(errno));
 }
 
-/* --- the position on disk: lines of "SEQUENCE CONSUMER SPOOL" --- */
+/* --- the position on disk: lines of "SEQUENCE CONSUMER SPOOL", and "SIZE = INODE" of the file --- */
 
 static int position_read_line(struct sink *s, struct view line, struct err *e)
 {
@@ -84,8 +87,16 @@ static int position_read_line(struct sink *s, struct view line, struct err *e)
         return err_set(e, ERR_FATAL, "%s holds no positions: put it back, or remove it to write all again",
                        s->position_path);
     }
-    char *consumer = view_copy(view_make(first + 1, (size_t)(second - first - 1)));
+    struct view name = view_make(first + 1, (size_t)(second - first - 1));
     struct view spool = view_from(line, (size_t)(second + 1 - line.at));
+    uint64_t inode;
+    if (view_is(name, "=")) { /* no consumer has that name */
+        bool known = number_parse_unsigned(spool, &inode) == 0 && sequence <= INT64_MAX;
+        s->known_inode = known ? (ino_t)inode : 0;
+        s->known_size = known ? (off_t)sequence : 0;
+        return 0;
+    }
+    char *consumer = view_copy(name);
     int rc = consumer ? memory_position_set(&s->positions, consumer, spool, sequence, e)
                       : err_set(e, ERR_FATAL, "memory is out");
     free(consumer);
@@ -121,24 +132,50 @@ static int position_save(struct sink *s, struct err *e)
     for (size_t i = 0; memory_position_entry(&s->positions, i, &entry); i++) {
         buffer_print(&text, "%" PRIu64 " %s %s\n", entry.sequence, entry.consumer, entry.spool);
     }
+    if (s->fd >= 0) {
+        buffer_print(&text, "%" PRId64 " = %" PRIu64 "\n", (int64_t)s->size, (uint64_t)s->inode);
+    }
     int rc = buffer_failed(&text) ? err_set(e, ERR_RETRY, "memory is out")
                                   : file_replace(s->position_path, buffer_view(&text), 0640, e);
     if (rc) {
         e->kind = ERR_RETRY;
     }
     s->unsaved = rc != 0;
+    if (!rc && s->fd >= 0) {
+        s->known_size = s->size;
+        s->known_inode = s->inode;
+    }
     buffer_free(&text);
     return rc;
 }
 
 /* --- the file --- */
 
-/* Where the last whole line ends. */
-static off_t whole_lines(int fd, off_t size)
+/* Where the first NUL behind `from` is, else `size`: no line holds one, but power loss leaves them where
+ * bytes did not come to the disk and later ones did. -1: cannot read. */
+static off_t before_zeros(int fd, off_t from, off_t size)
+{
+    char block[65536];
+    while (from < size) {
+        ssize_t n = pread(fd, block, sizeof block, from);
+        const char *zero = n > 0 ? memchr(block, '\0', (size_t)n) : NULL;
+        if (n <= 0) {
+            return n < 0 ? -1 : from;
+        }
+        if (zero) {
+            return from + (zero - block);
+        }
+        from += n;
+    }
+    return size;
+}
+
+/* Where the last whole line ends, at `least` or behind it. */
+static off_t whole_lines(int fd, off_t least, off_t size)
 {
     char block[4096];
-    while (size > 0) {
-        off_t from = size > (off_t)sizeof block ? size - (off_t)sizeof block : 0;
+    while (size > least) {
+        off_t from = size - least > (off_t)sizeof block ? size - (off_t)sizeof block : least;
         ssize_t n = pread(fd, block, (size_t)(size - from), from);
         const char *end = n > 0 ? memrchr(block, '\n', (size_t)n) : NULL;
         if (n < 0) {
@@ -149,7 +186,17 @@ static off_t whole_lines(int fd, off_t size)
         }
         size = from;
     }
-    return 0;
+    return least;
+}
+
+/* What of the open file stays: of a file that the position file knows, all that was on disk then, and whole
+ * lines behind it; of another one, all up to its last line's end. -1: cannot read. */
+static off_t good_size(const struct sink *s, int fd, const struct stat *status)
+{
+    bool known = status->st_ino == s->known_inode && status->st_size >= s->known_size;
+    off_t least = known ? s->known_size : 0;
+    off_t end = known ? before_zeros(fd, least, status->st_size) : status->st_size;
+    return end < 0 ? -1 : whole_lines(fd, least, end);
 }
 
 static int file_open(struct sink *s, enum err_kind kind, struct err *e)
@@ -164,11 +211,14 @@ static int file_open(struct sink *s, enum err_kind kind, struct err *e)
         err_set(e, ERR_FATAL, "%s is written by another process: give each sink a file of its own", path);
         goto fail;
     }
-    if (fstat(fd, &status) || (s->size = whole_lines(fd, status.st_size)) < 0 || ftruncate(fd, s->size)) {
+    /* The sync: a killed process may have left lines in memory alone. */
+    if (fstat(fd, &status) || (s->size = good_size(s, fd, &status)) < 0 || ftruncate(fd, s->size) ||
+        fdatasync(fd)) {
         fail(path, "read", kind, e);
         goto fail;
     }
     s->fd = fd;
+    s->inode = status.st_ino;
     return 0;
 
 fail:
@@ -237,9 +287,11 @@ static int rotate(struct sink *s, struct err *e)
     const char *path = s->settings->path;
     print_stamp(stamp);
     snprintf(to, sizeof to, "%s.%s", path, stamp);
-    /* link, not rename: a second rotation within the same millisecond must not replace the first one's file.
-     */
-    if (link(path, to) || unlink(path)) {
+    /* A second rotation within the same millisecond must not replace the first one's file. (Nobody else makes
+     * such names: PATH is locked. With link and unlink, power loss may leave two names or none.) */
+    bool taken = access(to, F_OK) == 0;
+    if (taken || rename(path, to)) {
+        errno = taken ? EEXIST : errno;
         return fail(to, "rename the full file to", ERR_RETRY, e);
     }
     close(s->fd);
@@ -249,6 +301,13 @@ static int rotate(struct sink *s, struct err *e)
     }
     remove_old(s);
     return 0;
+}
+
+/* Before lines go into a file that the position file does not know: from here on it knows. */
+static int make_known(struct sink *s, struct err *e)
+{
+    bool known = s->inode == s->known_inode && s->size >= s->known_size;
+    return known ? 0 : position_save(s, e);
 }
 
 /* --- a load --- */
@@ -315,7 +374,7 @@ static int jsonl_write(struct sink *s, const struct load *load, struct err *e)
     if ((s->unsaved && position_save(s, e)) || (s->fd < 0 && file_open(s, ERR_RETRY, e))) {
         return -1;
     }
-    if (s->size >= s->settings->file_max && rotate(s, e)) {
+    if ((s->size >= s->settings->file_max && rotate(s, e)) || make_known(s, e)) {
         return -1;
     }
     if (write_lines(s, load, e)) {
@@ -389,7 +448,8 @@ static struct sink *jsonl_open(const void *settings, const char *name, struct er
         err_set(e, ERR_FATAL, "memory is out");
         goto fail;
     }
-    if (file_open(s, ERR_FATAL, e) || position_read(s, e)) {
+    /* The position may be one that a killed process renamed and did not sync; it will be acknowledged. */
+    if (position_read(s, e) || file_open(s, ERR_FATAL, e) || sync_folder(s->settings->path, e)) {
         goto fail;
     }
     return s;
