@@ -41,7 +41,7 @@ struct gap {
 static bool read_gap(const struct post *event, const cJSON *body, struct gap *gap)
 {
     struct view ended = json_text(body, "ended_at");
-    int64_t from, to;
+    int64_t from = CLOCK_NONE, to = CLOCK_NONE;
     if (clock_parse(json_text(body, "started_at"), &from) || view_absent(json_text(body, "cause")) ||
         view_absent(event->source) || event->source.length >= sizeof gap->source ||
         (!view_absent(ended) && clock_parse(ended, &to))) {
