@@ -10,6 +10,7 @@
 
 enum {
     PAGE_RULES = 1000,
+    PAGE_TOKEN_MOST = 512,
     PAGES_MOST = 1000,        /* an account of a million rules; a server that never ends its list */
     BATCH_RULES = 100,        /* of one addition or deletion */
     BATCH_BYTES = 256 * 1024, /* likewise */
@@ -29,6 +30,7 @@ struct x_v2_rules {
 
     struct rules_held *held; /* being listed; on the heap, its texts in the arena */
     size_t held_room, pages;
+    char page_token[PAGE_TOKEN_MOST + 1]; /* of the last page but the first */
 
     size_t batch_most;     /* halved when the server finds a request too large */
     size_t batch;          /* rules in the request under way */
@@ -72,6 +74,7 @@ static void begin_list(struct x_v2_rules *job, enum phase phase)
     job->phase = phase;
     job->state.held_count = 0;
     job->pages = 0;
+    job->page_token[0] = '\0';
     arena_reset(job->arena);
 }
 
@@ -105,7 +108,7 @@ static bool is_page_token(struct view token)
             return false;
         }
     }
-    return token.length > 0 && token.length <= 512;
+    return token.length > 0 && token.length <= PAGE_TOKEN_MOST;
 }
 
 static void on_done(void *user, const struct x_v2_outcome *outcome);
@@ -121,7 +124,8 @@ static void call(struct x_v2_rules *job, const char *path, bool post)
 
 static void ask_page(struct x_v2_rules *job, struct view token)
 {
-    char path[700];
+    char path[PAGE_TOKEN_MOST + 100];
+    snprintf(job->page_token, sizeof job->page_token, "%.*s", VIEW_PRINT(token));
     snprintf(path, sizeof path, RULES_PATH "?max_results=%d%s%.*s", PAGE_RULES,
              token.length ? "&pagination_token=" : "", VIEW_PRINT(token));
     buffer_reset(&job->body);
@@ -167,7 +171,7 @@ static void on_page(struct x_v2_rules *job, const struct x_v2_outcome *outcome)
         fail(job, ERR_RETRY, "no memory for the server's list of rules");
     } else if (!token.length) {
         on_whole_list(job);
-    } else if (++job->pages >= PAGES_MOST || !is_page_token(token)) {
+    } else if (++job->pages >= PAGES_MOST || !is_page_token(token) || view_is(token, job->page_token)) {
         fail(job, ERR_RETRY, "the server's list of rules does not end, or its next page has no usable name");
     } else {
         ask_page(job, token);
