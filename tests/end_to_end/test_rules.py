@@ -74,6 +74,9 @@ def posts_of(r, line, lang):
     text, entities = ["yesterday", "nothing"], {"hashtags": [], "mentions": [], "cashtags": []}
     names = {"#": "hashtags", "@": "mentions", "$": "cashtags"}
     for kind, part in r.sample(line.parts, len(line.parts)):
+        if kind == "w" and is_hashtag(part) and r.random() < 0.4:  # as #word or @word, where the text does not show it
+            entities["mentions" if part.isascii() and r.random() < 0.5 else "hashtags"].append(part)
+            continue
         text.insert(r.randint(0, len(text)), f"{kind}{part}" if kind in names else r.choice([part, part.upper() if part.isascii() else part, f"({part})!"]))
         if kind in names:
             entities[names[kind]].append(part)

@@ -128,7 +128,6 @@ Test(lower, a_full_arena_is_an_absent_result)
 
 Test(lower, composing_keeps_case_and_what_is_composed_already)
 {
-    struct arena *arena = arena_new(1 << 20);
     struct view plain = VIEW("Plain");
     cr_expect_eq(text_compose(plain, arena).at, plain.at);
     cr_expect(view_is(text_compose(VIEW("CAFE\xCC\x81"), arena), "CAF\xC3\x89"));
@@ -139,5 +138,4 @@ Test(lower, composing_keeps_case_and_what_is_composed_already)
                       "e"));
     cr_expect(view_absent(text_compose(view_none(), arena)));
     cr_expect(utf8_valid(text_compose(VIEW("A\xFF\xE2\x82 \xC3\x89"), arena)));
-    arena_free(arena);
 }
