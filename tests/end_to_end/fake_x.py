@@ -4,6 +4,7 @@ rule_evaluator. What it is asked is kept in `requests`; `script` is a list of fu
 import base64
 import http.server
 import json
+import ssl
 import threading
 import urllib.parse
 
@@ -13,7 +14,7 @@ KEY, SECRET = "key%of", "hush/secret"
 
 
 class FakeX:
-    def __init__(self, cap=1000, page=1000, length=1024):
+    def __init__(self, cap=1000, page=1000, length=1024, certificate=None):
         self.cap, self.page, self.length = cap, page, length
         self.token, self.tokens_given = "hush%2Ftoken", 0
         self.rules, self.next_id = {}, 1000  # id -> {"id", "value", "tag"?}
@@ -22,7 +23,11 @@ class FakeX:
         handler = type("Handler", (Handler,), {"x": self})
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        if certificate:  # (certificate file, key file)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def put(self, value, tag=None):

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """roost rules plan and apply against a server of X's v2 rules: what it does, in which order, and what it says when it cannot."""
 import email.utils
+import shutil
+import subprocess
 import sys
 import time
 
@@ -207,6 +209,21 @@ def test_forbidden_and_absent_are_final():
     assert "403" in output and "Not enrolled" in output, output
     conf.write_text(conf.read_text().replace(x.url, x.url + "/elsewhere/"))
     assert "is url the API's base?" in plan(conf, expected=2)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_but_by_the_long_named_key():
+    if not shutil.which("openssl"):
+        return print("  (without openssl: not tried)")
+    certificate = folder() / "certificate.pem", folder() / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-out", certificate[0],
+                    "-keyout", certificate[1]], check=True, stderr=subprocess.DEVNULL)
+    x = FakeX(certificate=certificate)
+    conf = configure(x, ["word"])
+    output = plan(conf, expected=1)
+    assert "certificate" in output and not x.requests, output
+    conf.write_text(conf.read_text().replace("type = x-v2", "type = x-v2\ntls_insecure_accept_any_certificate = yes"))
+    output = apply(conf)
+    assert len(x.rules) == 1 and "tls_insecure_accept_any_certificate = yes" in output, "it is said each time: " + output
 
 
 def test_a_source_is_named_and_others_have_no_rules():
