@@ -284,8 +284,8 @@ static void attempt(struct x_v2_api *api)
     buffer_free(&authorization);
 }
 
-static void begin(struct x_v2_api *api, void (*done)(void *user, const struct x_v2_outcome *outcome),
-                  void *user)
+static void begin(struct x_v2_api *api, int64_t delay_ms,
+                  void (*done)(void *user, const struct x_v2_outcome *outcome), void *user)
 {
     api->running = true;
     api->renewed = false;
@@ -294,7 +294,7 @@ static void begin(struct x_v2_api *api, void (*done)(void *user, const struct x_
     api->user = user;
     /* From the loop, so that no failure comes from inside the call. */
     uv_update_time(api->timer.loop);
-    uv_timer_start(&api->timer, on_waited, 0, 0);
+    uv_timer_start(&api->timer, on_waited, (uint64_t)delay_ms, 0);
 }
 
 int x_v2_api_call(struct x_v2_api *api, const struct x_v2_call *call,
@@ -309,7 +309,7 @@ int x_v2_api_call(struct x_v2_api *api, const struct x_v2_call *call,
     }
     api->post = !strcmp(call->method, "POST");
     api->token_only = false;
-    begin(api, done, user);
+    begin(api, call->delay_ms, done, user);
     return 0;
 }
 
@@ -324,7 +324,7 @@ int x_v2_api_fetch_token(struct x_v2_api *api, void (*done)(void *user, const st
     buffer_reset(&api->path);
     buffer_add_text(&api->path, "/oauth2/token");
     api->token_only = true;
-    begin(api, done, user);
+    begin(api, 0, done, user);
     return 0;
 }
 

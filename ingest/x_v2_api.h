@@ -48,6 +48,7 @@ struct x_v2_call {
     const char *method; /* "GET" or "POST" */
     const char *path;   /* from the slash behind the base on, with the query. Copied. */
     struct view body;   /* POST: JSON. Copied. */
+    int64_t delay_ms;   /* waited before the first attempt */
 };
 
 struct x_v2_api;

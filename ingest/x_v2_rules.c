@@ -11,6 +11,8 @@
 enum {
     PAGE_RULES = 1000,
     PAGE_TOKEN_MOST = 512,
+    LISTS_AFTER = 4,          /* of the list after a change, since a server may lag behind its own answers */
+    LISTS_APART_MS = 300,     /* then doubling */
     PAGES_MOST = 1000,        /* an account of a million rules; a server that never ends its list */
     BATCH_RULES = 100,        /* of one addition or deletion */
     BATCH_BYTES = 256 * 1024, /* likewise */
@@ -30,6 +32,7 @@ struct x_v2_rules {
 
     struct rules_held *held; /* being listed; on the heap, its texts in the arena */
     size_t held_room, pages;
+    unsigned lists_after;
     char page_token[PAGE_TOKEN_MOST + 1]; /* of the last page but the first */
 
     size_t batch_most;     /* halved when the server finds a request too large */
@@ -113,23 +116,40 @@ static bool is_page_token(struct view token)
 
 static void on_done(void *user, const struct x_v2_outcome *outcome);
 
-static void call(struct x_v2_rules *job, const char *path, bool post)
+static void call(struct x_v2_rules *job, const char *path, bool post, int64_t delay_ms)
 {
     struct err e = {.kind = ERR_RETRY, .text = "no memory for a request"};
-    const struct x_v2_call c = {post ? "POST" : "GET", path, post ? buffer_view(&job->body) : view_none()};
+    const struct x_v2_call c = {post ? "POST" : "GET", path, post ? buffer_view(&job->body) : view_none(),
+                                delay_ms};
     if (buffer_failed(&job->body) || x_v2_api_call(job->api, &c, on_done, job, &e)) {
         end(job, -1, &e);
     }
 }
 
-static void ask_page(struct x_v2_rules *job, struct view token)
+static void ask_page(struct x_v2_rules *job, struct view token, int64_t delay_ms)
 {
     char path[PAGE_TOKEN_MOST + 100];
     snprintf(job->page_token, sizeof job->page_token, "%.*s", VIEW_PRINT(token));
     snprintf(path, sizeof path, RULES_PATH "?max_results=%d%s%.*s", PAGE_RULES,
              token.length ? "&pagination_token=" : "", VIEW_PRINT(token));
     buffer_reset(&job->body);
-    call(job, path, false);
+    call(job, path, false, delay_ms);
+}
+
+static void on_list_after(struct x_v2_rules *job)
+{
+    const struct rules_change *change = &job->state.change;
+    if (!change->add_count && !change->remove_count) {
+        end(job, 0, NULL);
+    } else if (++job->lists_after < LISTS_AFTER) {
+        begin_list(job, LISTING_AGAIN);
+        ask_page(job, view_none(), LISTS_APART_MS << job->lists_after);
+    } else {
+        fail(job, ERR_RETRY,
+             "the server's list still differs after the change: another program changes this source's rules, "
+             "or the "
+             "server is behind; try again");
+    }
 }
 
 static void on_whole_list(struct x_v2_rules *job)
@@ -141,14 +161,7 @@ static void on_whole_list(struct x_v2_rules *job)
         return;
     }
     if (job->phase == LISTING_AGAIN) {
-        if (s->change.add_count || s->change.remove_count) {
-            fail(job, ERR_RETRY,
-                 "the server's list still differs after the change: another program changes this source's "
-                 "rules, or "
-                 "the server is behind; try again");
-        } else {
-            end(job, 0, NULL);
-        }
+        on_list_after(job);
         return;
     }
     if (job->events.planned) {
@@ -174,7 +187,7 @@ static void on_page(struct x_v2_rules *job, const struct x_v2_outcome *outcome)
     } else if (++job->pages >= PAGES_MOST || !is_page_token(token) || view_is(token, job->page_token)) {
         fail(job, ERR_RETRY, "the server's list of rules does not end, or its next page has no usable name");
     } else {
-        ask_page(job, token);
+        ask_page(job, token, 0);
     }
 }
 
@@ -229,7 +242,7 @@ static bool ask_in_step(struct x_v2_rules *job)
         job->phase = REMOVING;
         write_removals(job, job->removed, remove);
     }
-    call(job, RULES_PATH, true);
+    call(job, RULES_PATH, true, 0);
     return true;
 }
 
@@ -239,7 +252,7 @@ static void ask_next(struct x_v2_rules *job)
     if (job->phase == DRY_RUN) {
         if (job->tried < change->add_count) {
             write_additions(job, job->tried, change->add_count - job->tried);
-            call(job, RULES_PATH "?dry_run=true", true);
+            call(job, RULES_PATH "?dry_run=true", true, 0);
             return;
         }
         if (job->refused) {
@@ -256,7 +269,7 @@ static void ask_next(struct x_v2_rules *job)
         job->step_removed = 0;
     }
     begin_list(job, LISTING_AGAIN);
-    ask_page(job, view_none());
+    ask_page(job, view_none(), 0);
 }
 
 /* --- what the server says to them --- */
@@ -379,7 +392,7 @@ struct x_v2_rules *x_v2_rules_start(struct x_v2_api *api, const struct rules *ru
     job->batch_most = BATCH_RULES;
     job->body = BUFFER(BODY_MOST);
     begin_list(job, LISTING);
-    const struct x_v2_call first = {"GET", RULES_PATH "?max_results=1000", view_none()};
+    const struct x_v2_call first = {"GET", RULES_PATH "?max_results=1000", view_none(), 0};
     if (x_v2_api_call(api, &first, on_done, job, e)) {
         goto fail;
     }

@@ -423,6 +423,18 @@ Test(x_v2_rules, a_server_whose_list_does_not_follow_is_an_error)
     finish(&f);
 }
 
+Test(x_v2_rules, a_list_that_follows_late_is_asked_for_again)
+{
+    struct fixture f;
+    begin(&f, ada);
+    SERVE(&f, empty_list, taken, taken, empty_list, list_of_ada);
+    run(&f, X_V2_RULES_APPLY);
+    cr_expect_eq(f.result, 0, "%s", f.e.text);
+    cr_expect_eq(f.keep, 1);
+    cr_expect_eq(server_request_count(f.server), 5);
+    finish(&f);
+}
+
 Test(x_v2_rules, a_request_too_large_is_divided)
 {
     SAY(too_large, "413 Payload Too Large", "", "");
