@@ -357,10 +357,10 @@ Test(rules, a_line_more_changes_a_few_rules_wherever_it_stands)
         make_line(line, 1000000 + (uint64_t)i);
         keyword_set_add(&set, line);
         struct rules *after = compile(&set, &usual);
-        size_t fresh = new_rules(before, after), gone = new_rules(after, before);
+        size_t fresh = new_rules(before, after);
         sum += fresh;
         worst = fresh > worst ? fresh : worst;
-        cr_expect(fresh >= 1 && gone >= 1);
+        cr_expect_geq(fresh, 1); /* none need go: the line may be a rule of its own */
         rules_free(after);
         set.filter.keyword_count--;
     }
