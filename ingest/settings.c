@@ -6,9 +6,11 @@
 
 #include "base/arena.h"
 #include "config/language.h"
+#include "ingest/rules_judge.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     LIST_MEMORY = 128 * 1024 * 1024 /* for one parsed keyword list: bounds it, far above 100,000 lines */
@@ -215,6 +217,25 @@ static void check_x_v1(struct config *c, const struct config_section *s, void *s
     }
 }
 
+static void check_x_v2(struct config *c, const struct config_section *s, void *settings)
+{
+    static const char base[] = "https://api.x.com";
+    struct source_x_v2_settings *x = settings;
+    if (!x->common.url && !config_key_place(s, "url").line) {
+        char *copy = view_copy(view_of(base));
+        x->common.url = config_keep(c, copy, free);
+    }
+    bool key = given(s, "api_key") || given(s, "api_key_file");
+    bool secret = given(s, "api_secret") || given(s, "api_secret_file");
+    bool token = given(s, "bearer_token") || given(s, "bearer_token_file");
+    if (key != secret || (!key && !token)) {
+        config_mistake(
+            c, config_section_place(s),
+            "[source %s] needs bearer_token, or api_key and api_secret, with which roost fetches one",
+            config_section_name(s));
+    }
+}
+
 /* True when the source goes by [filter]'s keywords. */
 static bool merge(const struct config_section *s, const struct filter_section_settings *from)
 {
@@ -294,6 +315,8 @@ static void check_sources(struct config *c)
         if (type && !strcmp(type, "x-v1")) {
             judge_x_v1(c, s, shared && judged);
             judged = judged || shared;
+        } else if (type && !strcmp(type, "x-v2")) {
+            rules_judge(c, s);
         }
     }
 }
@@ -305,6 +328,7 @@ static const char *const local_choices[] = {"auto", "yes", "no", NULL};
 #define FILTER(field) offsetof(struct filter_section_settings, keys.field)
 #define SOURCE(field) offsetof(struct source_settings, field)
 #define X_V1(field)   offsetof(struct source_x_v1_settings, field)
+#define X_V2(field)   offsetof(struct source_x_v2_settings, field)
 
 static const struct config_key filter_keys[] = {
     {.name = "keywords",
@@ -367,6 +391,11 @@ static const struct config_key source_keys[] = {
      .offset = SOURCE(store_raw),
      .fallback = "no",
      .help = "Whether each post carries the line as received into posts.raw."},
+    {.name = "tls_insecure_accept_any_certificate",
+     .type = CONFIG_FLAG,
+     .offset = SOURCE(tls_insecure_accept_any_certificate),
+     .fallback = "no",
+     .help = "yes: the server's certificate is not verified, and anybody may be it; for tests alone."},
     {.name = "keywords",
      .type = CONFIG_LIST,
      .offset = SOURCE(keys.keywords),
@@ -440,8 +469,41 @@ static const struct config_type_table x_v1_type = {
     .check = check_x_v1,
 };
 
-static const struct config_type_table *const source_types[] = {&x_v1_type, NULL};
-static const char *const later_types[] = {"x-v2", "bluesky", "mastodon", "file", "kafka", NULL};
+static const struct config_key x_v2_keys[] = {
+    {.name = "api_key",
+     .type = CONFIG_SECRET,
+     .offset = X_V2(api_key),
+     .help = "The app's key (API_KEY), to fetch the bearer token with."},
+    {.name = "api_secret",
+     .type = CONFIG_SECRET,
+     .offset = X_V2(api_secret),
+     .help = "The app's secret (API_SECRET)."},
+    {.name = "rule_length",
+     .type = CONFIG_NUMBER,
+     .offset = X_V2(rule_length),
+     .fallback = "1024",
+     .min = 1,
+     .max = 4096,
+     .help = "Characters that the account's access level allows in one rule."},
+    {.name = "rules_maximum",
+     .type = CONFIG_NUMBER,
+     .offset = X_V2(rules_maximum),
+     .fallback = "1000",
+     .min = 1,
+     .max = 100000,
+     .help = "Rules that the account's access level allows."},
+};
+
+static const struct config_type_table x_v2_type = {
+    .name = "x-v2",
+    .keys = x_v2_keys,
+    .key_count = COUNT(x_v2_keys),
+    .settings_size = sizeof(struct source_x_v2_settings),
+    .check = check_x_v2,
+};
+
+static const struct config_type_table *const source_types[] = {&x_v1_type, &x_v2_type, NULL};
+static const char *const later_types[] = {"bluesky", "mastodon", "file", "kafka", NULL};
 
 const struct config_kind source_kind = {
     .section = "source",

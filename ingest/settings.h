@@ -49,11 +49,12 @@ struct filter_section_settings {
 /* What every [source NAME] has; the struct of a type begins with it. */
 struct source_settings {
     const char *name; /* the section's */
-    const char *type; /* "x-v1" */
+    const char *type; /* "x-v1", "x-v2" */
     char
         *url; /* x-v1: the stream's full address; checked: http or https, with a host, without a user in it */
     char *bearer_token; /* NULL for x-v1 */
     bool store_raw;
+    bool tls_insecure_accept_any_certificate; /* certificates are not verified: logged at each start */
     struct filter_keys keys;
     struct filter_settings filter; /* its own, or what [filter] says: the one to use */
 };
@@ -63,6 +64,15 @@ struct source_x_v1_settings {
     char *api_key, *api_secret, *access_token, *access_secret;
     bool delimited;      /* ask for delimited=length */
     bool stall_warnings; /* ask for stall_warnings=true */
+};
+
+/* The bearer token is common.bearer_token; without one it is fetched with key and secret. */
+struct source_x_v2_settings {
+    struct source_settings common;
+    char *api_key, *api_secret; /* both or none; never none beside no bearer token */
+    int64_t rule_length;        /* characters of one rule */
+    int64_t rules_maximum;      /* rules of the account */
+    int64_t backfill_minutes;   /* 0: not asked for */
 };
 
 /* `track` takes at most this many phrases (API document, section 1.3); more are a mistake. */
