@@ -66,12 +66,15 @@ static const char *file_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static void print_keyword(const struct filter_keyword *k, FILE *out)
+static bool is_type(const struct source_settings *source, const char *type)
+{
+    return !strcmp(source->type, type);
+}
+
+/* What a v1.1 server is asked for, and what it cannot do. */
+static void print_track(const struct filter_keyword *k, FILE *out)
 {
     struct buffer text = BUFFER(SENTENCE_MAXIMUM), phrase = BUFFER(SENTENCE_MAXIMUM);
-    keyword_explain(&k->keyword, &text);
-    fprintf(out, "    %s:%u: %.*s\n      meaning: %.*s\n", file_name(k->place.file), k->place.line,
-            VIEW_PRINT(k->keyword.line), VIEW_PRINT(buffer_view(&text)));
     int beyond = keyword_track(&k->keyword, &phrase);
     if (phrase.length) {
         fprintf(out, "      server:  asked for %.*s\n", VIEW_PRINT(buffer_view(&phrase)));
@@ -87,6 +90,18 @@ static void print_keyword(const struct filter_keyword *k, FILE *out)
     buffer_free(&text);
 }
 
+static void print_keyword(const struct source_settings *source, const struct filter_keyword *k, FILE *out)
+{
+    struct buffer text = BUFFER(SENTENCE_MAXIMUM);
+    keyword_explain(&k->keyword, &text);
+    fprintf(out, "    %s:%u: %.*s\n      meaning: %.*s\n", file_name(k->place.file), k->place.line,
+            VIEW_PRINT(k->keyword.line), VIEW_PRINT(buffer_view(&text)));
+    buffer_free(&text);
+    if (is_type(source, "x-v1")) {
+        print_track(k, out);
+    }
+}
+
 /* Sources that go by one list share it: it is shown with the first of them. */
 static const struct source_settings *same_list_before(const struct config *c,
                                                       const struct source_settings *source)
@@ -96,7 +111,7 @@ static const struct source_settings *same_list_before(const struct config *c,
         if (other == source) {
             return NULL;
         }
-        if (other->filter.keywords == source->filter.keywords) {
+        if (other->filter.keywords == source->filter.keywords && is_type(other, source->type)) {
             return other;
         }
     }
@@ -113,7 +128,7 @@ static void print_keywords(const struct config *c, const struct source_settings 
     }
     fprintf(out, "  keywords: %zu\n", filter->keyword_count);
     for (size_t i = 0; i < filter->keyword_count; i++) {
-        print_keyword(&filter->keywords[i], out);
+        print_keyword(source, &filter->keywords[i], out);
     }
 }
 
@@ -140,18 +155,37 @@ static bool has_path(const char *url)
     return host && strchr(host + 3, '/');
 }
 
+static void print_x_v2(const struct source_x_v2_settings *x, FILE *out)
+{
+    fprintf(out, "  bearer token: %s\n",
+            !x->common.bearer_token ? "fetched with api_key and api_secret"
+            : x->api_key            ? "given; fetched anew when it is refused"
+                                    : "given");
+    fprintf(out, "  rules: at most %lld, of at most %lld characters\n", (long long)x->rules_maximum,
+            (long long)x->rule_length);
+    if (x->backfill_minutes) {
+        fprintf(out, "  after an outage the last %lld minute%s are sent again\n",
+                (long long)x->backfill_minutes, plural((size_t)x->backfill_minutes));
+    }
+}
+
 static void print_source(const struct config *c, const struct source_settings *source, FILE *out)
 {
     /* A query may hold a key; the path is enough to recognise the server. */
     int shown = (int)strcspn(source->url ? source->url : "", "?");
     fprintf(out, "\n[source %s] %s, %.*s\n", source->name, source->type, shown,
             source->url ? source->url : "");
-    if (source->url && is_x_itself(source->url)) {
+    if (is_type(source, "x-v2")) {
+        print_x_v2((const struct source_x_v2_settings *)source, out);
+    } else if (source->url && is_x_itself(source->url)) {
         fputs("  note: X closed its v1.1 streams in March 2023 and answers 403; name a compatible server\n",
               out);
     }
-    if (source->url && !has_path(source->url)) {
+    if (is_type(source, "x-v1") && source->url && !has_path(source->url)) {
         fputs("  note: the address has no path; a v1.1 stream's is usually /1.1/statuses/filter.json\n", out);
+    }
+    if (source->tls_insecure_accept_any_certificate) {
+        fputs("  note: any certificate is accepted, so whoever answers at this address is believed\n", out);
     }
     fprintf(out, "  store_raw: %s\n", yes_no(source->store_raw));
     print_languages(&source->filter, out);
