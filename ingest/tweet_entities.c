@@ -158,12 +158,11 @@ static struct view_list links_of(const cJSON *entities, struct view text, struct
     return list_done(l);
 }
 
-/* An empty list that is there: the payload has entities and names none, which is not the same as having no
- * entities. */
-static void state_empty(const cJSON *entities, struct view_list *list)
+/* An empty list that is there: the payload names none, which is not the same as having no entities. */
+static void state_empty(bool stated, struct view_list *list)
 {
     static const struct view nothing[1];
-    if (cJSON_IsObject(entities) && !list->count) {
+    if (stated && !list->count) {
         *list = (struct view_list){nothing, 0};
     }
 }
@@ -177,7 +176,8 @@ const struct tweet_entities_form tweet_entities_v1 = {.hashtags = {"hashtags", "
 const struct tweet_entities_form tweet_entities_v2 = {.hashtags = {"hashtags", "tag"},
                                                       .cashtags = {"cashtags", "tag"},
                                                       .mentions = {"mentions", "username"},
-                                                      .addresses = {"expanded_url", "unwound_url", "url"}};
+                                                      .addresses = {"expanded_url", "unwound_url", "url"},
+                                                      .left_out_is_empty = true};
 
 void tweet_entities(const struct tweet_entities_form *form, const cJSON *holder, struct view text,
                     struct text_worker *worker, struct arena *a, struct post *p)
@@ -187,10 +187,11 @@ void tweet_entities(const struct tweet_entities_form *form, const cJSON *holder,
     p->cashtags = words_of(entities, form->cashtags[0], form->cashtags[1], '$', worker, a);
     p->mentions = words_of(entities, form->mentions[0], form->mentions[1], '@', worker, a);
     p->urls = addresses_of(entities, "urls", form->addresses, a);
-    state_empty(entities, &p->hashtags);
-    state_empty(entities, &p->cashtags);
-    state_empty(entities, &p->mentions);
-    state_empty(entities, &p->urls);
+    bool stated = form->left_out_is_empty || cJSON_IsObject(entities);
+    state_empty(stated, &p->hashtags);
+    state_empty(stated, &p->cashtags);
+    state_empty(stated, &p->mentions);
+    state_empty(stated, &p->urls);
     if (form->media[0]) {
         p->media = addresses_of(json_member(holder, "extended_entities"), "media", form->media, a);
     }

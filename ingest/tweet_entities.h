@@ -14,7 +14,8 @@
 struct tweet_entities_form {
     const char *hashtags[2], *cashtags[2], *mentions[2];
     const char *addresses[3];
-    const char *media[3]; /* of extended_entities.media; NULL: the API has its media elsewhere */
+    const char *media[3];   /* of extended_entities.media; NULL: the API has its media elsewhere */
+    bool left_out_is_empty; /* no entities means that there are none: v2 leaves out what is empty */
 };
 extern const struct tweet_entities_form tweet_entities_v1, tweet_entities_v2;
 

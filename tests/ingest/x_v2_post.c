@@ -147,6 +147,8 @@ Test(x_v2_post, what_is_left_out_is_absent)
     cr_expect(isnan(p->longitude));
     cr_expect_null(p->rules.items);
     cr_expect_null(p->media.items);
+    cr_expect(p->hashtags.items && !p->hashtags.count,
+              "no entities are none: nobody need look for them in the text");
     cr_expect_eq(p->is_retweet, 0);
     cr_expect_eq(p->is_quote, 0);
     cr_expect_eq(p->is_reply, 0);
