@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 enum {
+    WORDS_MOST = 2048,         /* looked at of a problem's words */
     ERRORS_MOST = 100,         /* looked at of one message */
     AFTER_MIDNIGHT_MS = 10000, /* a period's turn is asked for a little late, since clocks differ */
     DAY_MS = 24 * 3600 * 1000
@@ -176,27 +177,26 @@ const char *x_v2_problem_advice(const struct x_v2_problem *p)
 void x_v2_problem_words(const struct x_v2_problem *p, const char *secret, char *out, size_t size)
 {
     struct view parts[] = {p->title, p->detail, p->issue.at ? p->issue : p->reason, p->period};
-    size_t used = 0, secret_length = secret ? strlen(secret) : 0;
-    out[0] = '\0';
+    char text[WORDS_MOST];
+    size_t used = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         struct view part = parts[i];
         if (!part.length || (i && view_equal(part, parts[0]))) {
             continue;
         }
-        if (secret_length && memmem(part.at, part.length, secret, secret_length)) {
-            out[0] = '\0';
-            return;
+        for (size_t k = 0; used && k < 2 && used + 1 < sizeof text; k++) {
+            text[used++] = ": "[k];
         }
-        for (size_t k = 0; used && k < 2 && used + 1 < size; k++) {
-            out[used++] = ": "[k];
-        }
-        for (size_t k = 0; k < part.length && used + 1 < size; k++) {
+        for (size_t k = 0; k < part.length && used + 1 < sizeof text; k++) {
             char c = part.at[k];
-            out[used] = c == '"' ? '\'' : c;
+            text[used] = '"' == c ? '\'' : c;
             used += c >= ' ' && c <= '~';
         }
-        out[used] = '\0';
     }
+    text[used] = '\0';
+    /* Looked for before the text is cut to fit, or the beginning of a secret could stay. */
+    bool repeats = secret && secret[0] && strstr(text, secret);
+    snprintf(out, size, "%s", repeats ? "" : text);
 }
 
 static bool ends_stream(const struct x_v2_problem *p)

@@ -199,7 +199,8 @@ Test(x_v2_answers, a_secret_is_never_repeated)
     static const char *const bodies[] = {
         "{\"title\":\"Unauthorized\",\"detail\":\"The token " TOKEN " is not known\"}", "no JSON, but " TOKEN,
         "{\"errors\":[{\"message\":\"Bearer " TOKEN "\"}]}",
-        "{\"title\":\"x\",\"detail\":\"in \\u0041AAAsecretToken%3D\"}"};
+        "{\"title\":\"x\",\"detail\":\"in \\u0041AAAsecretToken%3D\"}",
+        "{\"title\":\"AAAAsec\\nretTo\\u00e9ken%3D\"}"};
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         struct fixture f = {.settings = {.common = {.bearer_token = TOKEN}}};
         open_source(&f, NULL);
