@@ -312,7 +312,10 @@ struct view json_scan_member(struct view text, const char *key)
 
 int json_scan_element(struct view array, size_t *at, struct view *value)
 {
-    size_t i = array.at ? skip_space(array, *at) : 0;
+    if (!array.at) {
+        return 0;
+    }
+    size_t i = skip_space(array, *at);
     if (i >= array.length || array.at[i] != (*at ? ',' : '[')) {
         return 0;
     }

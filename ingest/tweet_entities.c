@@ -103,7 +103,7 @@ static struct view slice_of(const cJSON *entity, struct view text)
     const cJSON *indices = json_member(entity, "indices");
     const cJSON *from = cJSON_IsArray(indices) ? indices->child : json_member(entity, "start");
     const cJSON *to = cJSON_IsArray(indices) ? (from ? from->next : NULL) : json_member(entity, "end");
-    if (!cJSON_IsNumber(from) || !cJSON_IsNumber(to) || !(from->valuedouble >= 0) ||
+    if (!from || !to || !cJSON_IsNumber(from) || !cJSON_IsNumber(to) || !(from->valuedouble >= 0) ||
         !(to->valuedouble > from->valuedouble) || !(to->valuedouble <= (double)text.length)) {
         return view_none();
     }
