@@ -147,7 +147,7 @@ struct source_remark {
     struct source_reaction ends;
     uint64_t undelivered; /* posts left out by the server since the connection was opened, in all; 0: nothing
                              new */
-    char text[200];       /* to be logged; "": nothing */
+    char text[300];       /* to be logged; "": nothing */
 };
 
 struct http_result; /* ingest/http_stream.h */
