@@ -69,6 +69,12 @@ static void print_meaning(const struct filter_keyword *k, FILE *out)
     buffer_free(&text);
 }
 
+static bool is_type(const struct source_settings *source, const char *type)
+{
+    return !strcmp(source->type, type);
+}
+
+/* What a v1.1 server is asked for, and what it cannot do. */
 static void print_tracked(const struct filter_keyword *k, FILE *out)
 {
     struct buffer text = BUFFER(SENTENCE_MAXIMUM), phrase = BUFFER(SENTENCE_MAXIMUM);
@@ -86,11 +92,6 @@ static void print_tracked(const struct filter_keyword *k, FILE *out)
     buffer_free(&text);
 }
 
-static bool is_x_v2(const struct source_settings *source)
-{
-    return !strcmp(source->type, "x-v2");
-}
-
 /* Sources that go by one list share it: it is shown with the first of them. Rules are each source's own. */
 static const struct source_settings *same_list_before(const struct config *c,
                                                       const struct source_settings *source)
@@ -100,8 +101,8 @@ static const struct source_settings *same_list_before(const struct config *c,
         if (other == source) {
             return NULL;
         }
-        if (other->filter.keywords == source->filter.keywords && !strcmp(other->type, source->type) &&
-            !is_x_v2(source)) {
+        if (other->filter.keywords == source->filter.keywords && is_type(other, source->type) &&
+            !is_type(source, "x-v2")) {
             return other;
         }
     }
@@ -165,24 +166,40 @@ static bool has_path(const char *url)
     return host && strchr(host + 3, '/');
 }
 
+static void print_x_v2(const struct source_x_v2_settings *x, FILE *out)
+{
+    fprintf(out, "  bearer token: %s\n",
+            !x->common.bearer_token ? "fetched with api_key and api_secret"
+            : x->api_key            ? "given; fetched anew when it is refused"
+                                    : "given");
+    if (x->backfill_minutes) {
+        fprintf(out, "  after an outage the last %lld minute%s are sent again\n",
+                (long long)x->backfill_minutes, plural((size_t)x->backfill_minutes));
+    }
+}
+
 static int print_source(const struct config *c, const struct source_settings *source, FILE *out, FILE *errors)
 {
     /* A query may hold a key; the path is enough to recognise the server. */
     int shown = (int)strcspn(source->url ? source->url : "", "?");
     fprintf(out, "\n[source %s] %s, %.*s\n", source->name, source->type, shown,
             source->url ? source->url : "");
-    bool v1 = !strcmp(source->type, "x-v1");
-    if (v1 && source->url && is_x_itself(source->url)) {
+    if (is_type(source, "x-v2")) {
+        print_x_v2((const struct source_x_v2_settings *)source, out);
+    } else if (source->url && is_x_itself(source->url)) {
         fputs("  note: X closed its v1.1 streams in March 2023 and answers 403; name a compatible server\n",
               out);
     }
-    if (v1 && source->url && !has_path(source->url)) {
+    if (is_type(source, "x-v1") && source->url && !has_path(source->url)) {
         fputs("  note: the address has no path; a v1.1 stream's is usually /1.1/statuses/filter.json\n", out);
+    }
+    if (source->tls_insecure_accept_any_certificate) {
+        fputs("  note: any certificate is accepted, so whoever answers at this address is believed\n", out);
     }
     fprintf(out, "  store_raw: %s\n", yes_no(source->store_raw));
     print_languages(&source->filter, out);
     print_flags(&source->filter, out);
-    if (is_x_v2(source)) {
+    if (is_type(source, "x-v2")) {
         return print_rules(source, out, errors);
     }
     print_keywords(c, source, out);

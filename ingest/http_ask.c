@@ -129,17 +129,13 @@ struct http_ask *http_ask_new(uv_loop_t *loop,
 
 static CURLcode set_options(struct http_ask *a, CURL *easy, const struct http_ask_request *request)
 {
-    CURLcode bad = http_loop_set_options(easy, request->connect_ms);
+    CURLcode bad = http_loop_set_options(easy, request->connect_ms, request->accept_any_certificate);
     bad |= curl_easy_setopt(easy, CURLOPT_URL, request->url);
     bad |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->total_ms);
     bad |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, a->headers);
     if (strcmp(request->method, "POST") == 0) {
         bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.length);
         bad |= curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body.length ? request->body.at : "");
-    }
-    if (request->accept_any_certificate) {
-        bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
-        bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
     bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, a->error_text);
     bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);

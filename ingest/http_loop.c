@@ -209,7 +209,7 @@ bool http_loop_done(struct http_loop *l, const CURL *easy, CURLcode *code)
     return false;
 }
 
-CURLcode http_loop_set_options(CURL *easy, int64_t connect_ms)
+CURLcode http_loop_set_options(CURL *easy, int64_t connect_ms, bool accept_any_certificate)
 {
     CURLcode bad = CURLE_OK;
     bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -230,6 +230,10 @@ CURLcode http_loop_set_options(CURL *easy, int64_t connect_ms)
     bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "roost/" ROOST_VERSION);
     bad |= curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "deflate, gzip");
+    if (accept_any_certificate) {
+        bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
     return bad;
 }
 

@@ -17,6 +17,7 @@ struct http_response {
     int64_t date_ms;        /* Date, as wall time in milliseconds; CLOCK_NONE: absent or no date */
     int64_t retry_after_ms; /* Retry-After, seconds or a date, as a wait from now; -1: absent */
     int64_t rate_reset_ms;  /* x-rate-limit-reset, as a wait from now; -1: absent */
+    int64_t rate_remaining; /* x-rate-limit-remaining, attempts left until then; -1: absent */
 };
 
 /* Fills *r from the answer that this handle has just got the head of. */

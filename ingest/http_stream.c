@@ -212,7 +212,7 @@ struct http_stream *http_stream_new(uv_loop_t *loop, const struct http_stream_ev
 static CURLcode set_request_options(struct http_stream *s, CURL *easy,
                                     const struct http_stream_request *request)
 {
-    CURLcode bad = http_loop_set_options(easy, request->connect_ms);
+    CURLcode bad = http_loop_set_options(easy, request->connect_ms, request->accept_any_certificate);
     bad |= curl_easy_setopt(easy, CURLOPT_URL, request->url);
     bad |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, s->headers);
     if (strcmp(request->method, "POST") == 0) {

@@ -4,8 +4,8 @@
  * clock of its own for stalls (libcurl's low-speed limit takes a healthy idle stream for dead: it averages
  * keep-alives away), and sorts every way a request can end into one of four. Guarantees: a connection is used
  * for one request and never reused; no redirect is followed (it is reported as a status); certificates are
- * verified; a caller that cannot take more pauses, and then the server waits in TCP's window; memory is
- * bounded by libcurl's buffers (16 KiB read at once, decompressed).
+ * verified (but for accept_any_certificate); a caller that cannot take more pauses, and then the server waits
+ * in TCP's window; memory is bounded by libcurl's buffers (16 KiB read at once, decompressed).
  *
  * Everything happens on the loop's thread. Every function may be called from inside a callback, but
  * http_stream_start only from inside `end`.
@@ -17,6 +17,7 @@
 #include "base/view.h"
 #include "ingest/http_response.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -50,6 +51,7 @@ struct http_stream_request {
     const char *form;           /* POST: the body, application/x-www-form-urlencoded. Copied. */
     int64_t connect_ms;         /* the longest time for name, connection and TLS together */
     int64_t stall_ms; /* the longest time without a byte; also bounds the wait for the answer's head */
+    bool accept_any_certificate; /* whoever answers is believed: nothing of a certificate is checked */
 };
 
 struct http_stream;
