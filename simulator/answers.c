@@ -3,12 +3,15 @@
 #include <stdio.h>
 #include <time.h>
 
-static const char *phrase_of(int status)
+const char *answers_phrase(int status)
 {
     static const struct {
         int status;
         const char *phrase;
     } known[] = {
+        {200, "OK"},
+        {201, "Created"},
+        {302, "Found"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {403, "Forbidden"},
@@ -16,6 +19,7 @@ static const char *phrase_of(int status)
         {405, "Method Not Allowed"},
         {406, "Not Acceptable"},
         {408, "Request Timeout"},
+        {409, "Conflict"},
         {410, "Gone"},
         {411, "Length Required"},
         {413, "Request Entity Too Large"},
@@ -60,7 +64,7 @@ static void add_path(struct buffer *into, struct view path)
 
 static void add_page(struct buffer *into, int status, struct view path)
 {
-    const char *phrase = phrase_of(status);
+    const char *phrase = answers_phrase(status);
     /* The title of the answer that ended v1.1 in March 2023 was the notice itself. */
     const char *title =
         status == 403 ? "\nPlease use V2 filtered and sample volume stream as alternatives" : phrase;
@@ -81,7 +85,7 @@ void answers_add(struct buffer *into, int status, const char *text, struct view 
     } else {
         add_page(&body, status, path);
     }
-    buffer_print(into, "HTTP/1.1 %d %s\r\n", status, phrase_of(status));
+    buffer_print(into, "HTTP/1.1 %d %s\r\n", status, answers_phrase(status));
     add_date(into);
     if (status == 401) {
         buffer_add_text(into, "WWW-Authenticate: OAuth realm=\"Firehose\"\r\n");
@@ -92,10 +96,23 @@ void answers_add(struct buffer *into, int status, const char *text, struct view 
     buffer_free(&body);
 }
 
-void answers_add_stream_head(struct buffer *into, bool chunked, const char *coding)
+void answers_add_json(struct buffer *into, int status, struct view body, struct view headers)
+{
+    buffer_print(into, "HTTP/1.1 %d %s\r\n", status, answers_phrase(status));
+    add_date(into);
+    buffer_add_view(into, headers);
+    buffer_print(
+        into,
+        "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+        body.length);
+    buffer_add_view(into, body);
+}
+
+void answers_add_stream_head(struct buffer *into, bool chunked, const char *coding, struct view headers)
 {
     buffer_add_text(into, "HTTP/1.1 200 OK\r\n");
     add_date(into);
+    buffer_add_view(into, headers);
     buffer_add_text(into, "Content-Type: application/json\r\nConnection: close\r\n");
     if (coding) {
         buffer_print(into, "Content-Encoding: %s\r\n", coding);

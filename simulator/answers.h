@@ -14,7 +14,13 @@
  * page for the status and path. */
 void answers_add(struct buffer *into, int status, const char *text, struct view path);
 
-/* Appends the head of a stream. coding: the Content-Encoding, or NULL. */
-void answers_add_stream_head(struct buffer *into, bool chunked, const char *coding);
+/* The same for API v2: a JSON body. headers: whole lines ("a: b\r\n"), or empty. */
+void answers_add_json(struct buffer *into, int status, struct view body, struct view headers);
+
+/* The words beside a status: "Not Found". */
+const char *answers_phrase(int status);
+
+/* Appends the head of a stream. coding: the Content-Encoding, or NULL; headers: further lines. */
+void answers_add_stream_head(struct buffer *into, bool chunked, const char *coding, struct view headers);
 
 #endif

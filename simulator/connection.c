@@ -1,6 +1,6 @@
 #include "base/clock.h"
 #include "simulator/answers.h"
-#include "simulator/server.h"
+#include "simulator/api2.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,6 +23,7 @@ void connection_accept(struct simulator *s, int fd, const char *peer)
     }
     c->sim = s;
     c->fd = fd;
+    c->number = ++s->connections_made;
     c->in = BUFFER(HTTP_HEAD_MAX + HTTP_BODY_MAX);
     c->events = EPOLLIN | EPOLLRDHUP;
     c->deadline_ms = s->now_ms + REQUEST_MS;
@@ -115,25 +116,30 @@ static const char *reason_for_log(const struct err *why)
     return why && *why->text ? why->text : "";
 }
 
-static void answer(struct connection *c, int status, const char *text, const struct err *why)
+void connection_answer(struct connection *c, int status, struct view bytes, const char *note)
 {
     struct simulator *s = c->sim;
     struct view path = c->request.path.at ? c->request.path : VIEW("/");
-    log_info(&SIMULATOR_LOG, "%s %.*s %.*s -> %d %s", c->peer, VIEW_PRINT(c->request.method),
-             (int)(path.length < 100 ? path.length : 100), path.at, status, reason_for_log(why));
+    log_info(&SIMULATOR_LOG, "%s %.*s %.*s -> %d %s wall_ms=%lld connection=%llu", c->peer,
+             VIEW_PRINT(c->request.method), (int)(path.length < 100 ? path.length : 100), path.at, status,
+             note, (long long)clock_wall_ms(), (unsigned long long)c->number);
     atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
-    struct buffer bytes = BUFFER(64 << 10);
-    answers_add(&bytes, status, text, path);
+    atomic_fetch_add_explicit(&s->refused, status >= 300, memory_order_relaxed);
     c->wire = wire_new(&(struct wire_options){.chunked = false});
     if (!c->wire) {
-        buffer_free(&bytes);
         connection_close(c);
         return;
     }
-    wire_add_head(c->wire, buffer_view(&bytes));
-    buffer_free(&bytes);
+    wire_add_head(c->wire, bytes);
     connection_drain(c, ANSWER_MS);
+}
+
+static void answer(struct connection *c, int status, const char *text, const struct err *why)
+{
+    struct buffer bytes = BUFFER(64 << 10);
+    answers_add(&bytes, status, text, c->request.path.at ? c->request.path : VIEW("/"));
+    connection_answer(c, status, buffer_view(&bytes), reason_for_log(why));
+    buffer_free(&bytes);
 }
 
 /* ---- accounts ---- */
@@ -169,7 +175,7 @@ static struct account *new_account(struct simulator *s, const char *name)
     return a;
 }
 
-static struct account *account_named(struct simulator *s, const char *name)
+struct account *account_named(struct simulator *s, const char *name)
 {
     for (size_t i = 0; i < s->account_count; i++) {
         if (strcmp(s->accounts[i]->name, name) == 0) {
@@ -272,7 +278,7 @@ static void replace_stream(struct account *a)
     }
 }
 
-static struct wire *stream_wire(const struct connection *c)
+static struct wire *stream_wire(const struct connection *c, struct view headers)
 {
     const struct simulator_options *o = &c->sim->options;
     struct view accepted = http_request_header(&c->request, "Accept-Encoding");
@@ -285,11 +291,31 @@ static struct wire *stream_wire(const struct connection *c)
     struct wire *wire = wire_new(&w);
     if (wire) {
         struct buffer head = BUFFER(4096);
-        answers_add_stream_head(&head, w.chunked, names[w.coding]);
+        answers_add_stream_head(&head, w.chunked, names[w.coding], headers);
         wire_add_head(wire, buffer_view(&head));
         buffer_free(&head);
     }
     return wire;
+}
+
+void connection_begin_stream(struct connection *c, struct account *a, struct selection *filter,
+                             struct view headers)
+{
+    c->wire = stream_wire(c, headers);
+    if (!c->wire) {
+        selection_free(filter);
+        connection_close(c);
+        return;
+    }
+    if (stream_begin(c, a, filter) < 0) {
+        connection_close(c);
+        return;
+    }
+    atomic_fetch_add_explicit(&c->sim->requests, 1, memory_order_relaxed);
+    log_info(&SIMULATOR_LOG, "%s %.*s %.*s -> 200 account %s wall_ms=%lld connection=%llu", c->peer,
+             VIEW_PRINT(c->request.method), VIEW_PRINT(c->request.path), a->name,
+             (long long)c->stream->began_wall_ms, (unsigned long long)c->number);
+    connection_watch(c, EPOLLIN | EPOLLRDHUP | EPOLLOUT);
 }
 
 static void begin_stream(struct connection *c, struct account *a, const struct parameters *p,
@@ -297,34 +323,25 @@ static void begin_stream(struct connection *c, struct account *a, const struct p
 {
     const char *delimited = parameters_find(p, "delimited"), *warnings = parameters_find(p, "stall_warnings");
     replace_stream(a);
-    c->wire = stream_wire(c);
-    if (!c->wire) {
-        selection_free(filter);
-        connection_close(c);
-        return;
+    connection_begin_stream(c, a, filter, VIEW(""));
+    if (c->stream) {
+        c->stream->delimited = delimited && strcmp(delimited, "length") == 0;
+        c->stream->stall_warnings = warnings && strcmp(warnings, "true") == 0;
     }
-    if (stream_begin(c, a, filter, delimited && strcmp(delimited, "length") == 0,
-                     warnings && strcmp(warnings, "true") == 0) < 0) {
-        connection_close(c);
-        return;
-    }
-    atomic_fetch_add_explicit(&c->sim->requests, 1, memory_order_relaxed);
-    log_info(&SIMULATOR_LOG, "%s %.*s %.*s -> 200 account %s", c->peer, VIEW_PRINT(c->request.method),
-             VIEW_PRINT(c->request.path), a->name);
-    connection_watch(c, EPOLLIN | EPOLLRDHUP | EPOLLOUT);
 }
 
-static bool answers_by_option(struct simulator *s)
+int connection_answers_by_option(struct simulator *s)
 {
     const struct simulator_options *o = &s->options;
-    return o->answer_status && (!o->answer_count || s->answers_given++ < o->answer_count);
+    bool now = o->answer_status && (!o->answer_count || s->answers_given++ < o->answer_count);
+    return now ? o->answer_status : 0;
 }
 
 static void handle_stream_request(struct connection *c, bool needs_predicate)
 {
     struct simulator *s = c->sim;
     struct err why = {.text = ""};
-    if (answers_by_option(s)) {
+    if (connection_answers_by_option(s)) {
         answer(c, s->options.answer_status,
                s->options.answer_status == 420 ? "Exceeded connection limit for user" : NULL, NULL);
         return;
@@ -361,7 +378,10 @@ static void handle(struct connection *c)
     bool get = view_is(c->request.method, "GET"), post = view_is(c->request.method, "POST");
     bool filter = view_is(c->request.path, "/1.1/statuses/filter.json");
     bool sample = view_is(c->request.path, "/1.1/statuses/sample.json");
-    if (!filter && !sample) {
+    if (c->sim->apps && api2_handle(c)) {
+        return;
+    }
+    if (!c->sim->options.api_1 || (!filter && !sample)) {
         answer(c, 404, NULL, NULL);
     } else if (!get && !post) {
         answer(c, 405, NULL, NULL);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "simulator/feed.h"
+#include "simulator/fields.h"
 #include "simulator/http_request.h"
 #include "simulator/simulator.h"
 #include "simulator/wire.h"
@@ -31,8 +32,14 @@ struct account {
     size_t attempt_next;
 };
 
+struct app; /* simulator/api2.h */
+
 struct stream {
     struct account *account;
+    struct app *app;      /* of a stream of API v2; NULL: one of v1.1 */
+    struct fields fields; /* with an app: what it asked to see */
+    int64_t keep_alive_ms;
+    int64_t began_wall_ms;
     struct selection *filter; /* NULL: everything matches */
     uint8_t *verdicts;        /* per message of the list: 0 not asked yet, 1 no, 2 yes */
     bool delimited, stall_warnings;
@@ -54,6 +61,7 @@ struct connection {
     struct connection *next, *previous;
     enum connection_state state;
     int fd;
+    uint64_t number;     /* of this connection, from 1 */
     uint32_t events;     /* what epoll watches for */
     int64_t deadline_ms; /* steady; INT64_MAX: none */
     char peer[64];
@@ -75,6 +83,11 @@ struct simulator {
     int64_t live_start_us; /* steady; 0: not begun */
     uint64_t last_id;
     struct buffer scratch;
+    struct posts *posts; /* with API v2; else NULL */
+    struct app *apps;    /* likewise */
+    size_t app_count;
+    struct buffer projected; /* the message in hand as a stream of API v2 gets it */
+    uint64_t connections_made;
     int listen_fd, epoll_fd, stop_fd;
     int port;
     char address[80];
@@ -98,14 +111,28 @@ void connection_sent(struct connection *c);  /* in DRAINING: go on if all is sen
 void connection_close(struct connection *c);
 void connection_free(struct connection *c);
 
+/* An answer that is no stream: all its bytes, and what the log says of it. */
+void connection_answer(struct connection *c, int status, struct view bytes, const char *note);
+int connection_answers_by_option(
+    struct simulator *s); /* the status of answer_status, if it is its turn; else 0 */
+
+/* Answers with a stream; takes filter over. headers: further lines of its head. c->stream is NULL afterwards
+ * when it failed. */
+void connection_begin_stream(struct connection *c, struct account *a, struct selection *filter,
+                             struct view headers);
+struct account *account_named(struct simulator *s,
+                              const char *name); /* made if there is none; NULL: too many */
+
 /* stream.c */
-int stream_begin(struct connection *c, struct account *account, struct selection *filter, bool delimited,
-                 bool stall_warnings);  /* the wire holds the head; takes filter over, also when it fails */
+int stream_begin(
+    struct connection *c, struct account *account,
+    struct selection *filter);          /* the wire holds the head; takes filter over, also when it fails */
 void stream_pull(struct connection *c); /* without a rate: fill and send while the socket takes it */
 void stream_live(struct simulator *s);  /* with a rate: all that is due now, to all */
 int64_t stream_live_next_ms(struct simulator *s); /* until the next message is due; INT64_MAX: none */
 void stream_keep_alive(struct connection *c);     /* if it is time */
-void stream_end(struct connection *c, int disconnect_code, const char *why); /* code 0: no message */
+void stream_end(struct connection *c, int disconnect_code, const char *why);   /* code 0: no message */
+void stream_end_with(struct connection *c, const char *json, const char *why); /* json NULL: no message */
 void stream_forget(struct connection *c); /* the connection closes: its place in the feed, the log line */
 
 #endif

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/number.h"
+#include "simulator/api2.h"
 #include "simulator/sample.h"
-#include "simulator/server.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,6 +31,14 @@ static int check_options(const struct simulator_options *o, struct err *e)
     }
     if (o->limit_rate != 0 && !(o->limit_rate >= 1 && o->rate > 0)) {
         return err_set(e, ERR_FATAL, "a limit rate must be at least 1 and needs a rate");
+    }
+    if (o->rules_maximum < 1 || o->rules_maximum > RULES_MOST || o->rule_length < 1 ||
+        o->rule_length > RULES_LENGTH_MOST || !o->connections || o->keep_alive_v2_ms < 1) {
+        return err_set(e, ERR_FATAL, "rules are 1 to %d of 1 to %d characters, connections at least 1",
+                       RULES_MOST, RULES_LENGTH_MOST);
+    }
+    if (o->connections > 1 && o->rate <= 0) {
+        return err_set(e, ERR_FATAL, "several connections of an app need a rate");
     }
     if (o->keep_alive_ms < 1 || (o->chunks == WIRE_FIXED && !o->chunk_size) || o->queue < 1024) {
         return err_set(e, ERR_FATAL,
@@ -173,6 +181,12 @@ struct simulator *simulator_open(const struct simulator_options *options, struct
         err_set(e, ERR_RETRY, "memory is out");
         goto fail;
     }
+    if (s->options.api_2) {
+        s->posts = posts_make(s->list, !s->options.file, e);
+        if (!s->posts || api2_open(s, e) < 0) {
+            goto fail;
+        }
+    }
     if (start_listening(s, e) < 0 || open_descriptors(s, e) < 0) {
         goto fail;
     }
@@ -296,7 +310,7 @@ static int timeout_ms(struct simulator *s)
     }
     for (const struct connection *c = s->connections; c; c = c->next) {
         if (c->state == CONNECTION_STREAMING && !wire_waiting(c->wire)) {
-            left = earlier(left, c->stream->last_data_ms + s->options.keep_alive_ms - s->now_ms);
+            left = earlier(left, c->stream->last_data_ms + c->stream->keep_alive_ms - s->now_ms);
         } else if (c->deadline_ms != INT64_MAX) {
             left = earlier(left, c->deadline_ms - s->now_ms);
         }
@@ -362,6 +376,8 @@ void simulator_close(struct simulator *s)
         free(s->accounts[i]->name);
         free(s->accounts[i]);
     }
+    api2_close(s);
+    posts_free(s->posts);
     feed_free(&s->live);
     playlist_free(s->list);
     oauth_check_free(s->check);

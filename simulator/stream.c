@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "simulator/server.h"
+#include "simulator/api2.h"
 
 #include <errno.h>
 #include <math.h>
@@ -16,8 +16,7 @@ enum {
     WARNING_STEP = 10       /* percent between two warnings of one rise */
 };
 
-int stream_begin(struct connection *c, struct account *account, struct selection *filter, bool delimited,
-                 bool stall_warnings)
+int stream_begin(struct connection *c, struct account *account, struct selection *filter)
 {
     struct stream *stream = calloc(1, sizeof *stream);
     uint8_t *verdicts = calloc(playlist_count(c->sim->list), 1);
@@ -34,8 +33,8 @@ int stream_begin(struct connection *c, struct account *account, struct selection
     *stream = (struct stream){.account = account,
                               .filter = filter,
                               .verdicts = verdicts,
-                              .delimited = delimited,
-                              .stall_warnings = stall_warnings,
+                              .keep_alive_ms = c->sim->options.keep_alive_ms,
+                              .began_wall_ms = clock_wall_ms(),
                               .start = account->feed.position,
                               .last_data_ms = c->sim->now_ms};
     c->stream = stream;
@@ -78,10 +77,14 @@ static void add_notice(struct connection *c, const char *json)
     c->stream->last_data_ms = c->sim->now_ms;
 }
 
-static bool matches(struct stream *stream, const struct playlist_message *m, size_t index)
+static bool matches(struct connection *c, const struct playlist_message *m, size_t index)
 {
+    struct stream *stream = c->stream;
+    if (stream->app) {
+        return api2_match(c, index).at != NULL;
+    }
     if (!m->tweet || !stream->filter) {
-        return true;
+        return !m->payload;
     }
     uint8_t *verdict = &stream->verdicts[index];
     if (!*verdict) {
@@ -149,8 +152,11 @@ static enum filled fill(struct connection *c)
         }
         size_t index;
         const struct playlist_message *m = feed_next(feed, &index);
-        bool wanted = matches(stream, m, index);
-        struct view bytes = feed_render(feed, index, wall, &s->last_id, &s->scratch, wanted);
+        bool wanted = matches(c, m, index);
+        struct view bytes = feed_render(feed, index, wall, &s->last_id, &s->scratch, wanted && !stream->app);
+        if (wanted && stream->app) {
+            bytes = api2_render(c, feed, index);
+        }
         if (wanted && cut_here(c, bytes)) {
             return FILLED_ALL;
         }
@@ -214,7 +220,8 @@ static bool within_limit(struct connection *c)
 static void tell_limit(struct connection *c)
 {
     struct stream *stream = c->stream;
-    if (stream->undelivered == stream->undelivered_told || c->sim->now_ms - stream->limit_told_ms < 1000) {
+    if (stream->app || stream->undelivered == stream->undelivered_told ||
+        c->sim->now_ms - stream->limit_told_ms < 1000) {
         return;
     }
     char json[120];
@@ -281,13 +288,18 @@ static void broadcast(struct simulator *s, int64_t wall)
     const struct playlist_message *m = feed_next(&s->live, &index);
     bool wanted = false;
     for (struct connection *c = s->connections; c; c = c->next) {
-        wanted = wanted || (c->state == CONNECTION_STREAMING && matches(c->stream, m, index));
+        wanted = wanted || (c->state == CONNECTION_STREAMING && !c->stream->app && matches(c, m, index));
     }
     struct view bytes = feed_render(&s->live, index, wall, &s->last_id, &s->scratch, wanted);
     s->live.position++;
     for (struct connection *c = s->connections; wanted && c; c = c->next) {
-        if (c->state == CONNECTION_STREAMING && matches(c->stream, m, index)) {
+        if (c->state == CONNECTION_STREAMING && !c->stream->app && matches(c, m, index)) {
             deliver(c, bytes);
+        }
+    }
+    for (struct connection *c = s->connections; s->apps && c; c = c->next) {
+        if (c->state == CONNECTION_STREAMING && c->stream->app && matches(c, m, index)) {
+            deliver(c, api2_render(c, &s->live, index));
         }
     }
 }
@@ -333,7 +345,7 @@ void stream_keep_alive(struct connection *c)
 {
     struct stream *stream = c->stream;
     /* While data waits to be read, an empty line behind it tells nobody anything. */
-    if (c->sim->now_ms - stream->last_data_ms < c->sim->options.keep_alive_ms || wire_waiting(c->wire)) {
+    if (c->sim->now_ms - stream->last_data_ms < stream->keep_alive_ms || wire_waiting(c->wire)) {
         return;
     }
     wire_add_notice(c->wire, VIEW("\r\n"));
@@ -347,17 +359,26 @@ static const char *reason_of(int code)
                      : "admin logout: the same credentials connected again";
 }
 
-void stream_end(struct connection *c, int disconnect_code, const char *why)
+void stream_end_with(struct connection *c, const char *json, const char *why)
 {
-    if (disconnect_code) {
-        char json[160];
-        snprintf(json, sizeof json, "{\"disconnect\":{\"code\":%d,\"stream_name\":\"\",\"reason\":\"%s\"}}",
-                 disconnect_code, reason_of(disconnect_code));
+    if (json) {
         add_notice(c, json);
     }
     c->stream->ended = why;
     wire_end(c->wire);
     connection_drain(c, DRAIN_MS);
+}
+
+void stream_end(struct connection *c, int disconnect_code, const char *why)
+{
+    char json[400];
+    if (c->stream->app) {
+        api2_disconnect_line(disconnect_code == 4 ? "SlowReader" : "ForceDisconnect", json, sizeof json);
+    } else {
+        snprintf(json, sizeof json, "{\"disconnect\":{\"code\":%d,\"stream_name\":\"\",\"reason\":\"%s\"}}",
+                 disconnect_code, reason_of(disconnect_code));
+    }
+    stream_end_with(c, disconnect_code ? json : NULL, why);
 }
 
 void stream_forget(struct connection *c)
@@ -373,9 +394,11 @@ void stream_forget(struct connection *c)
             account->feed.position = wire_position(c->wire, stream->start);
         }
     }
-    log_info(&SIMULATOR_LOG, "%s account %s: stream over: %s; %llu messages, %llu bytes", c->peer,
-             account->name, stream->ended ? stream->ended : "the client closed it",
-             (unsigned long long)stream->counted_messages, (unsigned long long)stream->counted_bytes);
+    log_info(&SIMULATOR_LOG,
+             "%s account %s: stream over: %s; %llu messages, %llu bytes; wall_ms=%lld connection=%llu",
+             c->peer, account->name, stream->ended ? stream->ended : "the client closed it",
+             (unsigned long long)stream->counted_messages, (unsigned long long)stream->counted_bytes,
+             (long long)clock_wall_ms(), (unsigned long long)c->number);
     selection_free(stream->filter);
     free(stream->verdicts);
     free(stream);
