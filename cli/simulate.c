@@ -1,8 +1,10 @@
 #include "cli/simulate.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "cli/command.h"
+#include "simulator/fault.h"
 #include "simulator/posts.h"
 #include "simulator/rules.h"
 #include "simulator/sample.h"
@@ -34,6 +36,7 @@ enum option_code {
     OPTION_PRINT_SAMPLE,
     OPTION_SEED,
     OPTION_RATE,
+    OPTION_SPEED,
     OPTION_WAIT,
     OPTION_LOOP,
     OPTION_TOTAL,
@@ -53,6 +56,16 @@ enum option_code {
     OPTION_LIMIT_RATE,
     OPTION_ANSWER,
     OPTION_MAX_CONNECTS,
+    OPTION_TLS,
+    OPTION_TLS_CERTIFICATE,
+    OPTION_TLS_KEY,
+    OPTION_TLS_WRITE,
+    OPTION_FAULTS,
+    OPTION_FAULTS_RANDOM,
+    OPTION_FAULTS_COUNT,
+    OPTION_FAULTS_OVER,
+    OPTION_FAULTS_WITHOUT,
+    OPTION_FAULTS_PRINT,
     OPTION_HELP
 };
 
@@ -73,6 +86,7 @@ static const struct option OPTIONS[] = {
     {"print-sample", required_argument, NULL, OPTION_PRINT_SAMPLE},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"rate", required_argument, NULL, OPTION_RATE},
+    {"speed", required_argument, NULL, OPTION_SPEED},
     {"wait", no_argument, NULL, OPTION_WAIT},
     {"loop", no_argument, NULL, OPTION_LOOP},
     {"total", required_argument, NULL, OPTION_TOTAL},
@@ -92,6 +106,16 @@ static const struct option OPTIONS[] = {
     {"limit-rate", required_argument, NULL, OPTION_LIMIT_RATE},
     {"answer", required_argument, NULL, OPTION_ANSWER},
     {"max-connects", required_argument, NULL, OPTION_MAX_CONNECTS},
+    {"tls", no_argument, NULL, OPTION_TLS},
+    {"tls-certificate", required_argument, NULL, OPTION_TLS_CERTIFICATE},
+    {"tls-key", required_argument, NULL, OPTION_TLS_KEY},
+    {"tls-write", required_argument, NULL, OPTION_TLS_WRITE},
+    {"faults", required_argument, NULL, OPTION_FAULTS},
+    {"faults-random", required_argument, NULL, OPTION_FAULTS_RANDOM},
+    {"faults-count", required_argument, NULL, OPTION_FAULTS_COUNT},
+    {"faults-over", required_argument, NULL, OPTION_FAULTS_OVER},
+    {"faults-without", required_argument, NULL, OPTION_FAULTS_WITHOUT},
+    {"faults-print", no_argument, NULL, OPTION_FAULTS_PRINT},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0}};
 
@@ -113,7 +137,8 @@ static const char HELP[] =
     "How fast and how long\n"
     "  --rate N                  N messages a second, whoever listens; without it: as fast as each client "
     "reads\n"
-    "  --wait                    with --rate: begin with the first connection\n"
+    "  --speed X                 by the messages' own times, X times as fast as they were posted\n"
+    "  --wait                    with --rate or --speed: begin with the first connection\n"
     "  --loop                    begin again after the last message\n"
     "  --total N                 end after N messages in all\n"
     "  --at-end hold|close|exit  after the last message: keep the stream open (the default), close it, or "
@@ -147,6 +172,20 @@ static const char HELP[] =
     "  --answer STATUS[:COUNT]   answer with this HTTP status (the first COUNT requests only)\n"
     "  --max-connects N/MINUTES  answer 420 to more than N attempts of an account in so many minutes\n"
     "                            (API v2: 429, 50/15 without the option)\n"
+    "TLS\n"
+    "  --tls                     https with a certificate made here, for localhost and the address listened "
+    "at\n"
+    "  --tls-write FILE          write that certificate (PEM), for the client to trust\n"
+    "  --tls-certificate FILE --tls-key FILE\n"
+    "                            another one, PEM\n"
+    "What goes wrong (docs/simulator.md has the table of faults)\n"
+    "  --faults FILE             a script, one fault a line: message 100 cut how=reset\n"
+    "  --faults-random SEED      a script made at random, the same for the same seed\n"
+    "  --faults-count N --faults-over SECONDS\n"
+    "                            how many random faults (10) within how long (60)\n"
+    "  --faults-without FAULT,...\n"
+    "                            kinds that are left out of it\n"
+    "  --faults-print            print the script of --faults or --faults-random and exit\n"
     "  --help                    this text\n"
     "\n"
     "Exit status: 0 stopped by a signal or played out, 1 failed (port in use), 2 wrong arguments. See "
@@ -159,6 +198,11 @@ struct arguments {
     struct oauth_account accounts[ACCOUNTS_MAX];
     size_t given[4]; /* how often each of the four options of an account came */
     int fresh;       /* 1 fresh, 0 recorded, -1 not said */
+    bool faults_random, faults_print;
+    uint64_t faults_seed;
+    size_t faults_count, faults_over;
+    const char *faults_without;
+    struct buffer faults; /* the script */
     int64_t print_sample;
     size_t rules, rule_length, connections; /* 0: not said */
     bool help;
@@ -337,7 +381,7 @@ static int read_api2(struct arguments *c, int code, const char *value)
 static void apply_access(struct arguments *c)
 {
     struct simulator_options *o = &c->options;
-    bool two = o->enterprise && o->rate > 0;
+    bool two = o->enterprise && (o->rate > 0 || o->speed > 0);
     o->rules_maximum = c->rules ? c->rules : o->enterprise ? 25000 : 1000;
     o->rule_length = c->rule_length ? c->rule_length : o->enterprise ? 2048 : 1024;
     o->connections = (unsigned)(c->connections ? c->connections : two ? 2 : 1);
@@ -381,6 +425,8 @@ static int read_pace(struct arguments *c, int code, const char *value)
     switch (code) {
     case OPTION_RATE:
         return read_real("rate", value, 0.001, 1e6, &o->rate);
+    case OPTION_SPEED:
+        return read_real("speed", value, 0.001, 1e6, &o->speed);
     case OPTION_WAIT:
         o->wait_for_client = true;
         return 0;
@@ -445,6 +491,44 @@ static int read_behaviour(struct arguments *c, int code, const char *value)
     }
 }
 
+static int read_tls(struct arguments *c, int code, const char *value)
+{
+    struct simulator_options *o = &c->options;
+    const char **files[] = {&o->tls_certificate, &o->tls_key, &o->tls_write};
+    o->tls = true;
+    if (code != OPTION_TLS) {
+        *files[code - OPTION_TLS_CERTIFICATE] = value;
+    }
+    return 0;
+}
+
+static int read_faults(struct arguments *c, int code, const char *value)
+{
+    int64_t number = 0;
+    switch (code) {
+    case OPTION_FAULTS:
+        c->options.faults_name = value;
+        return 0;
+    case OPTION_FAULTS_RANDOM:
+        c->faults_random = true;
+        if (read_number("faults-random", value, 0, INT64_MAX, &number) < 0) {
+            return -1;
+        }
+        c->faults_seed = (uint64_t)number;
+        return 0;
+    case OPTION_FAULTS_COUNT:
+        return read_size("faults-count", value, FAULTS_MAX, &c->faults_count);
+    case OPTION_FAULTS_OVER:
+        return read_size("faults-over", value, 2592000, &c->faults_over);
+    case OPTION_FAULTS_WITHOUT:
+        c->faults_without = value;
+        return 0;
+    default: /* OPTION_FAULTS_PRINT */
+        c->faults_print = true;
+        return 0;
+    }
+}
+
 static int read_option(struct arguments *c, int code, const char *value)
 {
     if (code == '?') {
@@ -455,6 +539,12 @@ static int read_option(struct arguments *c, int code, const char *value)
     }
     if (code >= OPTION_API && code <= OPTION_NAMES) {
         return read_api2(c, code, value);
+    }
+    if (code >= OPTION_TLS && code <= OPTION_TLS_WRITE) {
+        return read_tls(c, code, value);
+    }
+    if (code >= OPTION_FAULTS && code <= OPTION_FAULTS_PRINT) {
+        return read_faults(c, code, value);
     }
     if (code >= OPTION_RATE && code <= OPTION_AT_END) {
         return read_pace(c, code, value);
@@ -485,8 +575,8 @@ static int read_arguments(struct arguments *c, int argc, char **argv)
         }
     }
     struct simulator_options *o = &c->options;
-    if (o->rate <= 0 && (o->wait_for_client || o->limit_rate > 0)) {
-        fprintf(stderr, "roost simulate: --wait and --limit-rate need --rate\n");
+    if (o->rate <= 0 && o->speed <= 0 && (o->wait_for_client || o->limit_rate > 0)) {
+        fprintf(stderr, "roost simulate: --wait and --limit-rate need --rate or --speed\n");
         result = -1;
     }
     apply_access(c);
@@ -546,7 +636,7 @@ static int serve(struct simulator_options *options)
     static const struct log_context context = {"simulate", NULL};
     log_info(&context, "%zu messages, %zu of them tweets", simulator_messages(simulator),
              simulator_tweets(simulator));
-    printf("listening on http://%s\n", simulator_address(simulator));
+    printf("listening on %s://%s\n", options->tls ? "https" : "http", simulator_address(simulator));
     fflush(stdout);
     if (simulator_run(simulator, &e) < 0) {
         goto fail;
@@ -563,9 +653,67 @@ done:
     return status;
 }
 
+/* The script of the options as text, in c->faults. */
+static int load_faults(struct arguments *c, struct err *e)
+{
+    if (c->faults_random && c->options.faults_name) {
+        return err_set(e, ERR_FATAL, "either --faults or --faults-random");
+    }
+    if (c->options.faults_name && file_read(c->options.faults_name, &c->faults, e) < 0) {
+        return -1;
+    }
+    if (c->faults_random && fault_script_random(c->faults_seed, c->faults_count, (unsigned)c->faults_over,
+                                                c->faults_without, &c->faults, e) < 0) {
+        return -1;
+    }
+    if (c->options.faults_name || c->faults_random) {
+        c->options.faults = buffer_string(&c->faults);
+    }
+    return 0;
+}
+
+/* Read and written again, so that what is printed is what would be carried out. */
+static int print_faults(const struct arguments *c, struct err *e)
+{
+    struct fault_script script = {0};
+    struct buffer lines = BUFFER((size_t)64 << 20);
+    const char *name = c->options.faults_name ? c->options.faults_name : "the random faults";
+    int result = c->options.faults
+                     ? fault_script_read(buffer_view(&c->faults), name, &script, e)
+                     : err_set(e, ERR_FATAL, "--faults-print needs --faults or --faults-random");
+    for (size_t i = 0; result == 0 && i < script.count; i++) {
+        fault_print(&script.items[i], &lines);
+        buffer_add_byte(&lines, '\n');
+    }
+    if (result == 0 && (fwrite(lines.data, 1, lines.length, stdout) != lines.length || fflush(stdout) != 0)) {
+        result = err_set(e, ERR_RETRY, "writing the faults: %s", strerror(errno));
+    }
+    fault_script_free(&script);
+    buffer_free(&lines);
+    return result;
+}
+
+static int run_with_faults(struct arguments *c)
+{
+    struct err e;
+    int status;
+    if (load_faults(c, &e) < 0 || (c->faults_print && print_faults(c, &e) < 0)) {
+        fprintf(stderr, "roost simulate: %s\n", e.text);
+        status = err_exit_status(&e);
+    } else {
+        status = c->faults_print ? 0 : serve(&c->options);
+    }
+    buffer_free(&c->faults);
+    return status;
+}
+
 int simulate_run(int argc, char **argv)
 {
-    struct arguments c = {.options = SIMULATOR_OPTIONS, .fresh = -1};
+    struct arguments c = {.options = SIMULATOR_OPTIONS,
+                          .fresh = -1,
+                          .faults_count = 10,
+                          .faults_over = 60,
+                          .faults = BUFFER(16 << 20)};
     c.options.listen = "127.0.0.1:8080";
     if (read_arguments(&c, argc, argv) < 0) {
         fputs("Try: roost simulate --help\n", stderr);
@@ -575,7 +723,7 @@ int simulate_run(int argc, char **argv)
         printf("usage: roost %s\n\n%s", simulate_command.usage, HELP);
         return 0;
     }
-    return c.print_sample ? print_sample(&c) : serve(&c.options);
+    return c.print_sample ? print_sample(&c) : run_with_faults(&c);
 }
 
 const struct command simulate_command = {

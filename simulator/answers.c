@@ -1,5 +1,7 @@
 #include "simulator/answers.h"
 
+#include "base/clock.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -43,10 +45,10 @@ const char *answers_phrase(int status)
 }
 
 /* The Date header matters: a client tells a wrong key from a wrong clock by it. */
-static void add_date(struct buffer *into)
+static void add_date(struct buffer *into, int64_t skew_s)
 {
     static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t now = time(NULL);
+    time_t now = (time_t)(clock_wall_ms() / 1000 + skew_s);
     struct tm t;
     gmtime_r(&now, &t);
     buffer_print(into, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + 3 * t.tm_wday, t.tm_mday,
@@ -62,7 +64,7 @@ static void add_path(struct buffer *into, struct view path)
     }
 }
 
-static void add_page(struct buffer *into, int status, struct view path)
+void answers_add_page(struct buffer *into, int status, struct view path)
 {
     const char *phrase = answers_phrase(status);
     /* The title of the answer that ended v1.1 in March 2023 was the notice itself. */
@@ -83,10 +85,10 @@ void answers_add(struct buffer *into, int status, const char *text, struct view 
     if (text) {
         buffer_add_text(&body, text);
     } else {
-        add_page(&body, status, path);
+        answers_add_page(&body, status, path);
     }
     buffer_print(into, "HTTP/1.1 %d %s\r\n", status, answers_phrase(status));
-    add_date(into);
+    add_date(into, 0);
     if (status == 401) {
         buffer_add_text(into, "WWW-Authenticate: OAuth realm=\"Firehose\"\r\n");
     }
@@ -96,22 +98,30 @@ void answers_add(struct buffer *into, int status, const char *text, struct view 
     buffer_free(&body);
 }
 
+void answers_add_parts(struct buffer *into, const struct answers_parts *parts)
+{
+    buffer_print(into, "HTTP/1.1 %d %s\r\n", parts->status, answers_phrase(parts->status));
+    add_date(into, parts->date_skew_s);
+    buffer_add_view(into, parts->headers);
+    if (parts->type) {
+        buffer_print(into, "Content-Type: %s\r\n", parts->type);
+    }
+    buffer_print(into, "Content-Length: %zu\r\nConnection: close\r\n\r\n", parts->body.length);
+    buffer_add_view(into, parts->body);
+}
+
 void answers_add_json(struct buffer *into, int status, struct view body, struct view headers)
 {
-    buffer_print(into, "HTTP/1.1 %d %s\r\n", status, answers_phrase(status));
-    add_date(into);
-    buffer_add_view(into, headers);
-    buffer_print(
-        into,
-        "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-        body.length);
-    buffer_add_view(into, body);
+    answers_add_parts(into, &(struct answers_parts){.status = status,
+                                                    .type = "application/json; charset=utf-8",
+                                                    .headers = headers,
+                                                    .body = body});
 }
 
 void answers_add_stream_head(struct buffer *into, bool chunked, const char *coding, struct view headers)
 {
     buffer_add_text(into, "HTTP/1.1 200 OK\r\n");
-    add_date(into);
+    add_date(into, 0);
     buffer_add_view(into, headers);
     buffer_add_text(into, "Content-Type: application/json\r\nConnection: close\r\n");
     if (coding) {

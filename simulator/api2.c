@@ -230,7 +230,7 @@ size_t api2_streams(struct simulator *s, const struct app *app)
             continue;
         }
         char byte;
-        ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        ssize_t n = recv(c->transport.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
             connection_close(c); /* its client is gone, which epoll has not told yet */
         } else {

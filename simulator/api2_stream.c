@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "simulator/answers.h"
+#include "simulator/fault_run.h"
+#include "simulator/pace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +26,14 @@ struct view api2_render(struct connection *c, const struct feed *feed, size_t in
     const struct posts_item *post = posts_at(s->posts, index);
     struct view payload = feed_render_payload(feed, index, post, &s->scratch);
     buffer_reset(&s->projected);
-    fields_project(&c->stream->fields, payload, api2_match(c, index), view_none(), &s->projected);
+    static const char missing[] = "{\"resource_type\":\"user\",\"resource_id\":\"1\",\"parameter\":\"author_"
+                                  "id\",\"value\":\"1\",\"title\":\"Not "
+                                  "Found Error\",\"detail\":\"Could not find user with author_id: "
+                                  "[1].\",\"type\":\"" PROBLEM_TYPE "resource-not-found\"}";
+    bool partial = c->stream->faults.partial_left > 0;
+    c->stream->faults.partial_left -= partial;
+    fields_project(&c->stream->fields, payload, api2_match(c, index),
+                   partial ? view_of(missing) : view_none(), &s->projected);
     c->stream->app->posts++;
     return buffer_view(&s->projected);
 }
@@ -43,13 +52,14 @@ void api2_backfill(struct connection *c)
 {
     struct simulator *s = c->sim;
     struct feed past = s->live;
-    double most = s->options.rate * 60 * c->stream->fields.backfill_minutes;
-    uint64_t position = s->live.position, count = position;
-    if (most < (double)count) {
-        count = (uint64_t)most;
-    }
+    int64_t since_us =
+        clock_steady_us() - s->live_start_us - (int64_t)c->stream->fields.backfill_minutes * 60000000;
+    uint64_t position = s->live.position, count = 0;
     /* Ids are known of one round of the list only. */
-    count = count < playlist_count(s->list) ? count : playlist_count(s->list);
+    while (count < position && count < playlist_count(s->list) &&
+           pace_at_us(s->pace, position - count - 1) >= since_us) {
+        count++;
+    }
     for (past.position = position - count; past.position < position; past.position++) {
         size_t index;
         feed_next(&past, &index);
@@ -140,6 +150,9 @@ static int read_fields(struct connection *c, struct app *app, struct fields *fie
 void api2_stream(struct connection *c)
 {
     struct fields fields;
+    if (c->sim->faults && faults_answer(c)) {
+        return;
+    }
     int status = connection_answers_by_option(c->sim);
     if (status) {
         char body[200];
@@ -163,7 +176,7 @@ void api2_stream(struct connection *c)
     c->stream->app = app;
     c->stream->fields = fields;
     c->stream->keep_alive_ms = c->sim->options.keep_alive_v2_ms;
-    if (fields.backfill_minutes) {
+    if (fields.backfill_minutes && simulator_is_live(c->sim)) {
         api2_backfill(c);
     }
 }

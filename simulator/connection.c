@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "simulator/answers.h"
 #include "simulator/api2.h"
+#include "simulator/fault_run.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ void connection_accept(struct simulator *s, int fd, const char *peer)
         return;
     }
     c->sim = s;
-    c->fd = fd;
+    c->transport.fd = fd;
     c->number = ++s->connections_made;
     c->in = BUFFER(HTTP_HEAD_MAX + HTTP_BODY_MAX);
     c->events = EPOLLIN | EPOLLRDHUP;
@@ -40,6 +41,16 @@ void connection_accept(struct simulator *s, int fd, const char *peer)
     }
     s->connections = c;
     s->connection_count++;
+    if (s->tls) {
+        c->transport.tls = tls_session_new(s->tls, fd);
+        if (!c->transport.tls) {
+            connection_close(c);
+            return;
+        }
+    }
+    if (s->faults) {
+        faults_take_connection(s, c);
+    }
 }
 
 void connection_watch(struct connection *c, uint32_t events)
@@ -48,7 +59,7 @@ void connection_watch(struct connection *c, uint32_t events)
         return;
     }
     struct epoll_event event = {.events = events, .data.ptr = c};
-    if (epoll_ctl(c->sim->epoll_fd, EPOLL_CTL_MOD, c->fd, &event) < 0) {
+    if (epoll_ctl(c->sim->epoll_fd, EPOLL_CTL_MOD, c->transport.fd, &event) < 0) {
         connection_close(c);
         return;
     }
@@ -64,7 +75,9 @@ void connection_close(struct connection *c)
     if (c->stream) {
         stream_forget(c);
     }
-    close(c->fd);
+    tls_session_free(c->transport.tls);
+    c->transport.tls = NULL;
+    close(c->transport.fd);
 }
 
 void connection_free(struct connection *c)
@@ -86,7 +99,7 @@ void connection_free(struct connection *c)
 
 void connection_sent(struct connection *c)
 {
-    if (wire_failed(c->wire) || wire_send(c->wire, c->fd) < 0) {
+    if (wire_failed(c->wire) || wire_send(c->wire, &c->transport, SIZE_MAX) < 0) {
         connection_close(c);
     } else if (wire_waiting(c->wire)) {
         connection_watch(c, EPOLLIN | EPOLLRDHUP | EPOLLOUT);
@@ -95,7 +108,10 @@ void connection_sent(struct connection *c)
         if (c->stream) {
             stream_forget(c);
         }
-        shutdown(c->fd, SHUT_WR);
+        if (c->transport.tls) {
+            tls_end(c->transport.tls);
+        }
+        shutdown(c->transport.fd, SHUT_WR);
         c->state = CONNECTION_LINGERING;
         c->deadline_ms = c->sim->now_ms + LINGER_MS;
         connection_watch(c, EPOLLIN | EPOLLRDHUP);
@@ -163,7 +179,7 @@ static struct account *new_account(struct simulator *s, const char *name)
     }
     a->name = strdup(name);
     a->attempts = o->max_connects ? calloc(o->max_connects, sizeof *a->attempts) : NULL;
-    bool pulls = o->rate <= 0;
+    bool pulls = !simulator_is_live(s);
     if (!a->name || (o->max_connects && !a->attempts) ||
         feed_init(&a->feed, s->list, o->loop, o->total, o->fresh_ids && pulls) < 0) {
         free(a->name);
@@ -224,7 +240,7 @@ static struct account *authenticate(struct connection *c, struct err *why)
         open_name(authorization, name);
     } else {
         struct oauth_request signed_request = {.method = r->method,
-                                               .scheme = VIEW("http"),
+                                               .scheme = s->tls ? VIEW("https") : VIEW("http"),
                                                .host = http_request_header(r, "Host"),
                                                .path = r->path,
                                                .query = r->query,
@@ -267,7 +283,7 @@ static void replace_stream(struct account *a)
         return;
     }
     char byte;
-    ssize_t n = recv(old->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t n = recv(old->transport.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
         connection_close(old);
     } else if (old->state == CONNECTION_STREAMING) {
@@ -341,6 +357,9 @@ static void handle_stream_request(struct connection *c, bool needs_predicate)
 {
     struct simulator *s = c->sim;
     struct err why = {.text = ""};
+    if (s->faults && faults_answer(c)) {
+        return;
+    }
     if (connection_answers_by_option(s)) {
         answer(c, s->options.answer_status,
                s->options.answer_status == 420 ? "Exceeded connection limit for user" : NULL, NULL);
@@ -373,7 +392,7 @@ static void handle_stream_request(struct connection *c, bool needs_predicate)
     parameters_free(&p);
 }
 
-static void handle(struct connection *c)
+void connection_handle(struct connection *c)
 {
     bool get = view_is(c->request.method, "GET"), post = view_is(c->request.method, "POST");
     bool filter = view_is(c->request.path, "/1.1/statuses/filter.json");
@@ -401,36 +420,46 @@ static void read_request(struct connection *c)
         answer(c, status, NULL, NULL);
         return;
     case HTTP_DONE:
-        handle(c);
+        connection_handle(c);
         return;
     case HTTP_MORE:
         if (head_done && c->request.expects_continue && !c->continued) {
             static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
             c->continued = true;
-            if (send(c->fd, go_on, sizeof go_on - 1, MSG_NOSIGNAL) != (ssize_t)sizeof go_on - 1) {
+            if (transport_send(&c->transport, go_on, sizeof go_on - 1) != (ssize_t)sizeof go_on - 1) {
                 connection_close(c);
             }
         }
     }
 }
 
+/* Once, or with TLS until all is read: what is decrypted already makes no event. */
 static void receive(struct connection *c)
 {
     char bytes[16 << 10];
-    ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
-        connection_close(c);
-        return;
-    }
-    if (n < 0 || c->state != CONNECTION_READING) {
-        return; /* nothing that a client sends after its request matters */
-    }
-    buffer_append(&c->in, bytes, (size_t)n);
-    if (buffer_failed(&c->in)) {
-        answer(c, 413, NULL, NULL);
-        return;
-    }
-    read_request(c);
+    do {
+        ssize_t n = transport_receive(&c->transport, bytes, sizeof bytes);
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+            return;
+        }
+        if (n <= 0) {
+            if (n < 0 && errno == EPROTO && c->state == CONNECTION_READING) {
+                log_info(&SIMULATOR_LOG, "%s -> the TLS handshake failed wall_ms=%lld connection=%llu",
+                         c->peer, (long long)clock_wall_ms(), (unsigned long long)c->number);
+            }
+            connection_close(c);
+            return;
+        }
+        if (c->state != CONNECTION_READING || c->delayed) {
+            continue; /* nothing that a client sends after its request matters */
+        }
+        buffer_append(&c->in, bytes, (size_t)n);
+        if (buffer_failed(&c->in)) {
+            answer(c, 413, NULL, NULL);
+            return;
+        }
+        read_request(c);
+    } while (c->transport.tls && c->state != CONNECTION_CLOSED);
 }
 
 void connection_event(struct connection *c, uint32_t events)
@@ -450,13 +479,9 @@ void connection_event(struct connection *c, uint32_t events)
     }
     if (c->state == CONNECTION_DRAINING) {
         connection_sent(c);
-    } else if (c->state == CONNECTION_STREAMING && c->sim->options.rate <= 0) {
+    } else if (c->state == CONNECTION_STREAMING && !simulator_is_live(c->sim)) {
         stream_pull(c);
     } else if (c->state == CONNECTION_STREAMING) {
-        if (wire_send(c->wire, c->fd) < 0) {
-            connection_close(c);
-        } else {
-            connection_watch(c, EPOLLIN | EPOLLRDHUP | (wire_waiting(c->wire) ? EPOLLOUT : 0u));
-        }
+        stream_send(c);
     }
 }

@@ -63,6 +63,19 @@ struct view feed_render(struct feed *f, size_t index, int64_t now_ms, uint64_t *
     return buffer_failed(scratch) ? message->text : buffer_view(scratch);
 }
 
+struct view feed_render_again(const struct feed *f, size_t index, struct buffer *scratch)
+{
+    const struct playlist_message *message = playlist_at(f->list, index);
+    buffer_reset(scratch);
+    if (!f->fresh || !message->places.count || !f->fresh[index]) {
+        return message->text;
+    }
+    int64_t now_ms = fresh_time_of(f->fresh[index]);
+    struct moment m = {f, now_ms};
+    fresh_write(message->text, &message->places, f->fresh[index], now_ms, fresh_id, &m, scratch);
+    return buffer_failed(scratch) ? message->text : buffer_view(scratch);
+}
+
 struct view feed_render_payload(const struct feed *f, size_t index, const struct posts_item *post,
                                 struct buffer *scratch)
 {

@@ -32,7 +32,23 @@ struct account {
     size_t attempt_next;
 };
 
-struct app; /* simulator/api2.h */
+struct app;    /* simulator/api2.h */
+struct faults; /* simulator/fault_run.h */
+
+enum { STREAM_DRAIN_MS = 5000 }; /* for a client to take the end of its stream */
+
+/* What faults do to one stream; steady times, 0: nothing. */
+struct stream_faults {
+    int64_t silent_until_ms; /* nothing is sent */
+    int64_t quiet_until_ms;  /* no message is added; keep-alives are */
+    int64_t slow_until_ms, slow_since_ms, slow_next_ms, slow_bytes;
+    uint64_t slow_from;    /* bytes sent when it began to be slow */
+    int64_t late_flush_ms; /* half of what waits next is sent, the rest after so long */
+    uint64_t partial_left; /* messages that get one more partial error */
+    struct view *held;     /* messages kept until there are hold_wanted, to go out in reverse; copies */
+    size_t held_count, hold_wanted;
+    uint64_t held_from, held_behind; /* where the stream stood before the first one, and behind the last */
+};
 
 struct stream {
     struct account *account;
@@ -53,14 +69,16 @@ struct stream {
     uint64_t counted_messages, counted_bytes; /* already in the simulator's counts */
     uint64_t added;                           /* messages put on the wire */
     bool cut;                                 /* half of a message is on the wire: closed when that is sent */
-    const char *ended;                        /* why, for the log; NULL: not yet */
+    struct stream_faults faults;
+    const char *ended; /* why, for the log; NULL: not yet */
 };
 
 struct connection {
     struct simulator *sim;
     struct connection *next, *previous;
     enum connection_state state;
-    int fd;
+    struct transport transport;
+    bool delayed;        /* a fault: the request is handled at deadline_ms */
     uint64_t number;     /* of this connection, from 1 */
     uint32_t events;     /* what epoll watches for */
     int64_t deadline_ms; /* steady; INT64_MAX: none */
@@ -88,6 +106,9 @@ struct simulator {
     size_t app_count;
     struct buffer projected; /* the message in hand as a stream of API v2 gets it */
     uint64_t connections_made;
+    struct pace *pace;     /* of a stream with a rate or speed; else NULL */
+    struct faults *faults; /* NULL: nothing goes wrong */
+    struct tls *tls;       /* NULL: plain HTTP */
     int listen_fd, epoll_fd, stop_fd;
     int port;
     char address[80];
@@ -101,7 +122,17 @@ struct simulator {
 
 static const struct log_context SIMULATOR_LOG = {"simulate", NULL};
 
+static inline bool simulator_is_live(const struct simulator *s)
+{
+    return s->options.rate > 0 || s->options.speed > 0;
+}
+
+/* simulator.c */
+void simulator_stop_listening(struct simulator *s);
+int simulator_listen_again(struct simulator *s); /* -1: the port is not free */
+
 /* connection.c */
+void connection_handle(struct connection *c);                          /* the request is complete */
 void connection_accept(struct simulator *s, int fd, const char *peer); /* takes fd over */
 void connection_event(struct connection *c, uint32_t events);
 void connection_watch(struct connection *c, uint32_t events);
@@ -129,8 +160,13 @@ int stream_begin(
     struct selection *filter);          /* the wire holds the head; takes filter over, also when it fails */
 void stream_pull(struct connection *c); /* without a rate: fill and send while the socket takes it */
 void stream_live(struct simulator *s);  /* with a rate: all that is due now, to all */
-int64_t stream_live_next_ms(struct simulator *s); /* until the next message is due; INT64_MAX: none */
-void stream_keep_alive(struct connection *c);     /* if it is time */
+int64_t stream_live_next_ms(struct simulator *s);       /* until the next message is due; INT64_MAX: none */
+void stream_send(struct connection *c);                 /* what is ready, as far as it may go now */
+size_t stream_allowance(struct connection *c);          /* bytes that may be sent now */
+void stream_repeat(struct connection *c, size_t count); /* the last messages once more */
+void stream_hold(struct connection *c, size_t count);   /* the next messages will come in reverse */
+void stream_release(struct connection *c);              /* what is held goes onto the wire */
+void stream_keep_alive(struct connection *c);           /* if it is time */
 void stream_end(struct connection *c, int disconnect_code, const char *why);   /* code 0: no message */
 void stream_end_with(struct connection *c, const char *json, const char *why); /* json NULL: no message */
 void stream_forget(struct connection *c); /* the connection closes: its place in the feed, the log line */

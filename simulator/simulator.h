@@ -55,6 +55,7 @@ struct simulator_options {
     uint64_t seed;       /* of the sample and of random chunks */
 
     double rate;          /* messages a second, up to 1,000,000; 0: as fast as each client reads */
+    double speed;         /* by the messages' own times, so many times as fast, up to 1,000,000; 0: not */
     bool wait_for_client; /* with a rate: the stream begins with the first connection, not with the server */
     bool loop;            /* begin again after the last message */
     uint64_t total;       /* end after so many messages in all; 0: no such end */
@@ -78,8 +79,13 @@ struct simulator_options {
     const char *bearer_token; /* of the first account's app; NULL: the published one */
     size_t rules_maximum;     /* of an app, 1 to 100,000 */
     size_t rule_length;       /* code points, 1 to 4,096 */
-    int64_t rule_delay_ms;    /* an added rule works after so long (about 20 s on X) */
-    int64_t keep_alive_v2_ms; /* as keep_alive_ms, for streams of API v2 */
+    const char *faults;       /* a script (simulator/fault.h) as text; NULL: nothing goes wrong */
+    const char *faults_name;  /* of its file, for messages */
+    bool tls;
+    const char *tls_certificate, *tls_key; /* PEM files; both NULL: one made here */
+    const char *tls_write;                 /* a file that gets the certificate; NULL: none */
+    int64_t rule_delay_ms;                 /* an added rule works after so long (about 20 s on X) */
+    int64_t keep_alive_v2_ms;              /* as keep_alive_ms, for streams of API v2 */
 
     int64_t keep_alive_ms; /* an empty line after so long without data; 1 or more */
     enum wire_chunks chunks;

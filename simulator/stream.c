@@ -1,5 +1,7 @@
 #include "base/clock.h"
 #include "simulator/api2.h"
+#include "simulator/fault_run.h"
+#include "simulator/pace.h"
 
 #include <errno.h>
 #include <math.h>
@@ -12,7 +14,6 @@ enum {
     BLOCK = 256 << 10, /* bytes made before they are sent: one system call per block, not per message */
     TURN_BLOCKS = 4,   /* per turn of the loop, so that one fast client does not keep the others waiting */
     TURN_POSITIONS = 50000, /* looked at per turn when few match */
-    DRAIN_MS = 5000,        /* for a client to take the end of its stream */
     WARNING_STEP = 10       /* percent between two warnings of one rise */
 };
 
@@ -41,10 +42,10 @@ int stream_begin(struct connection *c, struct account *account, struct selection
     c->state = CONNECTION_STREAMING;
     c->deadline_ms = INT64_MAX;
     account->streaming = c;
-    if (c->sim->options.rate > 0) {
+    if (simulator_is_live(c->sim)) {
         /* Little in the kernel: who reads slowly shall be noticed by the queue here. */
         int bytes = 128 << 10;
-        setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+        setsockopt(c->transport.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
         if (!c->sim->live_start_us) {
             c->sim->live_start_us = clock_steady_us();
         }
@@ -60,12 +61,62 @@ static struct view length_line(const struct stream *stream, size_t length, char 
     return view_make(text, (size_t)snprintf(text, 32, "%zu\r\n", length + 2));
 }
 
-static void add_message(struct connection *c, struct view message, uint64_t position)
+static void add_now(struct connection *c, struct view message, uint64_t position)
 {
     char text[32];
     wire_add_message(c->wire, length_line(c->stream, message.length, text), message, position);
     c->stream->added++;
     c->stream->last_data_ms = c->sim->now_ms;
+}
+
+/* Copies of messages that go out in reverse; the last one that goes out counts for all. */
+void stream_release(struct connection *c)
+{
+    struct stream_faults *f = &c->stream->faults;
+    for (size_t left = f->held_count; left; left--) {
+        struct view message = f->held[left - 1];
+        add_now(c, message, left > 1 ? f->held_from : f->held_behind);
+        free((char *)message.at);
+    }
+    free(f->held);
+    f->held = NULL;
+    f->held_count = f->hold_wanted = 0;
+}
+
+static void hold_message(struct connection *c, struct view message, uint64_t position)
+{
+    struct stream_faults *f = &c->stream->faults;
+    char *copy = view_copy(message);
+    if (!copy) {
+        stream_release(c);
+        add_now(c, message, position);
+        return;
+    }
+    if (!f->held_count) {
+        f->held_from = position - 1;
+    }
+    f->held_behind = position;
+    f->held[f->held_count++] = view_make(copy, message.length);
+    if (f->held_count == f->hold_wanted) {
+        stream_release(c);
+    }
+}
+
+void stream_hold(struct connection *c, size_t count)
+{
+    struct stream_faults *f = &c->stream->faults;
+    stream_release(c);
+    f->held = calloc(count, sizeof *f->held);
+    f->hold_wanted = f->held ? count : 0;
+}
+
+static void add_message(struct connection *c, struct view message, uint64_t position)
+{
+    if (c->stream->faults.hold_wanted) {
+        hold_message(c, message, position);
+    } else {
+        add_now(c, message, position);
+    }
 }
 
 static void add_notice(struct connection *c, const char *json)
@@ -117,10 +168,43 @@ static void count_sent(struct connection *c)
     stream->counted_bytes = bytes;
 }
 
+size_t stream_allowance(struct connection *c)
+{
+    struct stream_faults *f = &c->stream->faults;
+    int64_t now = c->sim->now_ms;
+    size_t waiting = wire_waiting(c->wire);
+    if (now < f->silent_until_ms) {
+        return 0;
+    }
+    if (f->late_flush_ms && waiting > 1) {
+        f->silent_until_ms = now + f->late_flush_ms;
+        f->late_flush_ms = 0;
+        return waiting / 2;
+    }
+    if (now < f->slow_until_ms) {
+        int64_t may = f->slow_bytes * (now - f->slow_since_ms) / 1000;
+        int64_t sent = (int64_t)(wire_bytes_sent(c->wire) - f->slow_from);
+        return may > sent ? (size_t)(may - sent) : 0;
+    }
+    return SIZE_MAX;
+}
+
+/* Held back by a fault: an event that the socket has room would come at once, and again and again. */
+static bool held_back(const struct connection *c)
+{
+    const struct stream_faults *f = &c->stream->faults;
+    return c->sim->now_ms < f->silent_until_ms || c->sim->now_ms < f->slow_until_ms;
+}
+
+static void watch(struct connection *c, bool more)
+{
+    connection_watch(c, EPOLLIN | EPOLLRDHUP | (more && !held_back(c) ? EPOLLOUT : 0u));
+}
+
 static int send_ready(struct connection *c)
 {
     wire_flush(c->wire);
-    if (wire_failed(c->wire) || wire_send(c->wire, c->fd) < 0) {
+    if (wire_failed(c->wire) || wire_send(c->wire, &c->transport, stream_allowance(c)) < 0) {
         connection_close(c);
         return -1;
     }
@@ -131,6 +215,13 @@ static int send_ready(struct connection *c)
         return -1;
     }
     return 0;
+}
+
+void stream_send(struct connection *c)
+{
+    if (send_ready(c) == 0) {
+        watch(c, wire_waiting(c->wire) > 0);
+    }
 }
 
 /* ---- without a rate ---- */
@@ -157,7 +248,7 @@ static enum filled fill(struct connection *c)
         if (wanted && stream->app) {
             bytes = api2_render(c, feed, index);
         }
-        if (wanted && cut_here(c, bytes)) {
+        if (wanted && (cut_here(c, bytes) || (s->faults && faults_before_message(c)))) {
             return FILLED_ALL;
         }
         feed->position++;
@@ -177,6 +268,9 @@ void stream_pull(struct connection *c)
         if (wire_waiting(c->wire) == 0) {
             filled = fill(c);
         }
+        if (c->state != CONNECTION_STREAMING) {
+            return; /* a fault ended it */
+        }
         if (send_ready(c) < 0) {
             return;
         }
@@ -191,7 +285,7 @@ void stream_pull(struct connection *c)
         return;
     }
     bool more = wire_waiting(c->wire) || filled != FILLED_ALL;
-    connection_watch(c, EPOLLIN | EPOLLRDHUP | (more ? EPOLLOUT : 0u));
+    watch(c, more);
 }
 
 /* ---- with a rate ---- */
@@ -260,6 +354,9 @@ static void tell_stall(struct connection *c, size_t waiting)
 /* One message of the live stream to one connection. */
 static void deliver(struct connection *c, struct view bytes)
 {
+    if (c->sim->faults && faults_before_message(c)) {
+        return;
+    }
     size_t waiting = wire_waiting(c->wire) + wire_unflushed(c->wire);
     if (c->stream->cut || !within_limit(c) || cut_here(c, bytes)) {
         return;
@@ -278,8 +375,7 @@ static uint64_t live_due(const struct simulator *s)
     if (!s->live_start_us) {
         return 0;
     }
-    double elapsed = (double)(clock_steady_us() - s->live_start_us) / 1e6;
-    return 1 + (uint64_t)(elapsed * s->options.rate);
+    return pace_due(s->pace, clock_steady_us() - s->live_start_us);
 }
 
 static void broadcast(struct simulator *s, int64_t wall)
@@ -324,7 +420,7 @@ void stream_live(struct simulator *s)
         if (over) {
             stream_end(c, 0, "everything is played");
         } else {
-            connection_watch(c, EPOLLIN | EPOLLRDHUP | (wire_waiting(c->wire) ? EPOLLOUT : 0u));
+            watch(c, wire_waiting(c->wire) > 0);
         }
     }
 }
@@ -334,8 +430,8 @@ int64_t stream_live_next_ms(struct simulator *s)
     if (!s->live_start_us || feed_at_end(&s->live)) {
         return INT64_MAX;
     }
-    double due_us = (double)s->live.position / s->options.rate * 1e6;
-    double left_ms = ceil(((double)s->live_start_us + due_us - (double)clock_steady_us()) / 1000);
+    int64_t due_us = s->live_start_us + pace_at_us(s->pace, s->live.position);
+    double left_ms = ceil((double)(due_us - clock_steady_us()) / 1000);
     return left_ms < 0 ? 0 : (int64_t)left_ms;
 }
 
@@ -344,6 +440,9 @@ int64_t stream_live_next_ms(struct simulator *s)
 void stream_keep_alive(struct connection *c)
 {
     struct stream *stream = c->stream;
+    if (c->sim->now_ms < stream->faults.silent_until_ms) {
+        return;
+    }
     /* While data waits to be read, an empty line behind it tells nobody anything. */
     if (c->sim->now_ms - stream->last_data_ms < stream->keep_alive_ms || wire_waiting(c->wire)) {
         return;
@@ -351,6 +450,30 @@ void stream_keep_alive(struct connection *c)
     wire_add_notice(c->wire, VIEW("\r\n"));
     stream->last_data_ms = c->sim->now_ms;
     send_ready(c);
+}
+
+void stream_repeat(struct connection *c, size_t count)
+{
+    struct simulator *s = c->sim;
+    struct feed past = simulator_is_live(s) ? s->live : c->stream->account->feed;
+    uint64_t now = past.position, known = playlist_count(s->list);
+    uint64_t first = now > known ? now - known : 0; /* ids are known of one round of the list only */
+    size_t index;
+    stream_release(c);
+    for (past.position = now; past.position > first && count;) {
+        past.position--;
+        const struct playlist_message *m = feed_next(&past, &index);
+        count -= matches(c, m, index);
+    }
+    for (; past.position < now; past.position++) {
+        const struct playlist_message *m = feed_next(&past, &index);
+        if (matches(c, m, index)) {
+            add_now(c,
+                    c->stream->app ? api2_render(c, &past, index)
+                                   : feed_render_again(&past, index, &s->scratch),
+                    now);
+        }
+    }
 }
 
 static const char *reason_of(int code)
@@ -366,7 +489,7 @@ void stream_end_with(struct connection *c, const char *json, const char *why)
     }
     c->stream->ended = why;
     wire_end(c->wire);
-    connection_drain(c, DRAIN_MS);
+    connection_drain(c, STREAM_DRAIN_MS);
 }
 
 void stream_end(struct connection *c, int disconnect_code, const char *why)
@@ -390,8 +513,10 @@ void stream_forget(struct connection *c)
         account->streaming = NULL;
         /* The next connection goes on behind what the kernel took; a stream that moved on already is left
          * alone. */
-        if (c->sim->options.rate <= 0 && wire_waiting(c->wire)) {
+        if (!simulator_is_live(c->sim) && wire_waiting(c->wire)) {
             account->feed.position = wire_position(c->wire, stream->start);
+        } else if (!simulator_is_live(c->sim) && stream->faults.held_count) {
+            account->feed.position = stream->faults.held_from;
         }
     }
     log_info(&SIMULATOR_LOG,
@@ -399,6 +524,10 @@ void stream_forget(struct connection *c)
              c->peer, account->name, stream->ended ? stream->ended : "the client closed it",
              (unsigned long long)stream->counted_messages, (unsigned long long)stream->counted_bytes,
              (long long)clock_wall_ms(), (unsigned long long)c->number);
+    for (size_t i = 0; i < stream->faults.held_count; i++) {
+        free((char *)stream->faults.held[i].at);
+    }
+    free(stream->faults.held);
     selection_free(stream->filter);
     free(stream->verdicts);
     free(stream);
