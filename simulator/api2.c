@@ -128,8 +128,9 @@ void api2_add_limit_headers(struct simulator *s, const struct app *app, enum api
     const struct api2_window *w = &app->windows[limit];
     uint32_t most = limit_of(s, limit);
     int64_t left = (w->start_ms ? w->start_ms : s->now_ms) + window_of(s, limit) - s->now_ms;
+    int64_t reset = (clock_wall_ms() + left + 999) / 1000;
     buffer_print(into, "x-rate-limit-limit: %u\r\nx-rate-limit-remaining: %u\r\nx-rate-limit-reset: %lld\r\n",
-                 most, most - w->used, (long long)((clock_wall_ms() + left + 999) / 1000));
+                 most, most - w->used, (long long)reset);
 }
 
 /* ---- answers ---- */

@@ -75,6 +75,8 @@ void connection_close(struct connection *c)
     if (c->stream) {
         stream_forget(c);
     }
+    /* A process that was just forked may hold the socket open for a moment: its events must not come here. */
+    epoll_ctl(c->sim->epoll_fd, EPOLL_CTL_DEL, c->transport.fd, NULL);
     tls_session_free(c->transport.tls);
     c->transport.tls = NULL;
     close(c->transport.fd);

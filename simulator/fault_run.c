@@ -418,9 +418,10 @@ static void answer_status(struct connection *c, const struct fault *f, struct an
         buffer_print(headers, "Retry-After: %lld\r\n", (long long)f->values[FAULT_RETRY_AFTER]);
     }
     if (f->values[FAULT_RESET] >= 0) {
+        int64_t reset = clock_wall_ms() / 1000 + f->values[FAULT_RESET];
         buffer_print(headers,
                      "x-rate-limit-limit: 50\r\nx-rate-limit-remaining: 0\r\nx-rate-limit-reset: %lld\r\n",
-                     (long long)(clock_wall_ms() / 1000 + f->values[FAULT_RESET]));
+                     (long long)reset);
     }
     if (f->values[FAULT_BODY] == FAULT_BODY_JSON && is_v2(c)) {
         buffer_print(body, "{\"title\":\"%s\",\"type\":\"about:blank\",\"status\":%d,\"detail\":\"%s\"}",
@@ -435,11 +436,12 @@ static void answer_limit(struct connection *c, struct answers_parts *parts, stru
                          struct buffer *body)
 {
     int64_t left = c->sim->faults->limited_until_ms - c->sim->now_ms;
+    int64_t reset = (clock_wall_ms() + left + 999) / 1000;
     parts->status = is_v2(c) ? 429 : 420;
     if (is_v2(c)) {
         buffer_print(headers,
                      "x-rate-limit-limit: 50\r\nx-rate-limit-remaining: 0\r\nx-rate-limit-reset: %lld\r\n",
-                     (long long)((clock_wall_ms() + left + 999) / 1000));
+                     (long long)reset);
         buffer_add_text(body, "{\"title\":\"Too Many Requests\",\"detail\":\"Too Many "
                               "Requests\",\"type\":\"about:blank\",\"status\":429}");
     } else {

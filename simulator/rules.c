@@ -241,10 +241,9 @@ static struct view found_json(struct rules *r, size_t count)
     for (size_t i = 0; i < count; i++) {
         const struct rules_item *item = &r->items[r->found[i]];
         buffer_print(&json, "%s{\"id\":\"%llu\"", i ? "," : "[", (unsigned long long)item->id);
-        if (item->tag) {
-            buffer_add_text(&json, ",\"tag\":");
-            json_add_string(&json, view_of(item->tag));
-        }
+        /* A rule without a tag has an empty one here: tweepy 4 read it unasked, and worked for years. */
+        buffer_add_text(&json, ",\"tag\":");
+        json_add_string(&json, view_of(item->tag ? item->tag : ""));
         buffer_add_byte(&json, '}');
     }
     buffer_add_byte(&json, ']');

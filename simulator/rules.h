@@ -44,8 +44,8 @@ const struct rules_item *rules_add(struct rules *rules, struct rule *rule, struc
 
 void rules_delete(struct rules *rules, uint64_t id);
 
-/* The rules that match message number `index`: a JSON array of objects with id and tag; absent: none. Valid
- * until the next change. */
+/* The rules that match message number `index`: a JSON array of objects with id and tag (empty: it has none);
+ * absent: no rule. Valid until the next change. */
 struct view rules_match(struct rules *rules, size_t index, const struct rule_facts *facts, int64_t steady_ms);
 
 /* NULL does nothing. */

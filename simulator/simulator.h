@@ -71,6 +71,7 @@ struct simulator_options {
     uint64_t
         cut_after; /* each stream breaks off in the middle of its message number cut_after + 1; 0: never */
 
+    bool tls;                 /* https; the three strings below */
     bool api_1, api_2;        /* which paths are served */
     bool enterprise;          /* the access level: embedding:, backfill_minutes */
     bool second_replaces;     /* one connection too many ends the oldest; else it is refused with 429 */
@@ -81,7 +82,6 @@ struct simulator_options {
     size_t rule_length;       /* code points, 1 to 4,096 */
     const char *faults;       /* a script (simulator/fault.h) as text; NULL: nothing goes wrong */
     const char *faults_name;  /* of its file, for messages */
-    bool tls;
     const char *tls_certificate, *tls_key; /* PEM files; both NULL: one made here */
     const char *tls_write;                 /* a file that gets the certificate; NULL: none */
     int64_t rule_delay_ms;                 /* an added rule works after so long (about 20 s on X) */

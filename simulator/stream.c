@@ -279,7 +279,7 @@ void stream_pull(struct connection *c)
         }
     }
     bool over = feed_at_end(&c->stream->account->feed);
-    if (over && c->sim->options.at_end != SIMULATOR_HOLD) {
+    if (over && c->sim->options.at_end != SIMULATOR_HOLD && !held_back(c)) {
         c->sim->played_out = true;
         stream_end(c, 0, "everything is played");
         return;
@@ -417,7 +417,7 @@ void stream_live(struct simulator *s)
         if (send_ready(c) < 0) {
             continue;
         }
-        if (over) {
+        if (over && !held_back(c)) {
             stream_end(c, 0, "everything is played");
         } else {
             watch(c, wire_waiting(c->wire) > 0);

@@ -22,6 +22,7 @@ struct tls {
 
 struct tls_session {
     SSL *ssl;
+    int fd;
     size_t pending; /* bytes of a send that must be tried again */
 };
 
@@ -29,7 +30,8 @@ struct tls_session {
 
 static int bio_fd(BIO *bio)
 {
-    return (int)(intptr_t)BIO_get_data(bio);
+    const struct tls_session *session = BIO_get_data(bio);
+    return session->fd;
 }
 
 static int bio_write(BIO *bio, const char *bytes, int n)
@@ -204,7 +206,8 @@ struct tls_session *tls_session_new(struct tls *tls, int fd)
         free(s);
         return NULL;
     }
-    BIO_set_data(bio, (void *)(intptr_t)fd);
+    s->fd = fd;
+    BIO_set_data(bio, s);
     BIO_set_init(bio, 1);
     SSL_set_bio(s->ssl, bio, bio);
     SSL_set_accept_state(s->ssl);

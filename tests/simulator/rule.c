@@ -379,12 +379,13 @@ Test(rules, answers_change_with_the_rules_and_name_all_that_match)
     uint64_t first = add(rules, "nothing -lang:fr", "the \"tag\"", 0),
              second = add(rules, "from:bob", NULL, 0);
     char expected[200];
-    snprintf(expected, sizeof expected, "[{\"id\":\"%llu\",\"tag\":\"the \\\"tag\\\"\"},{\"id\":\"%llu\"}]",
+    snprintf(expected, sizeof expected,
+             "[{\"id\":\"%llu\",\"tag\":\"the \\\"tag\\\"\"},{\"id\":\"%llu\",\"tag\":\"\"}]",
              (unsigned long long)first, (unsigned long long)second);
     struct view got = ask(rules, 0, "nothing", 0, memory);
     cr_expect(view_is(got, expected), "%.*s", VIEW_PRINT(got));
     rules_delete(rules, first);
-    snprintf(expected, sizeof expected, "[{\"id\":\"%llu\"}]", (unsigned long long)second);
+    snprintf(expected, sizeof expected, "[{\"id\":\"%llu\",\"tag\":\"\"}]", (unsigned long long)second);
     got = ask(rules, 0, "nothing", 0, memory);
     cr_expect(view_is(got, expected), "%.*s", VIEW_PRINT(got));
     rules_delete(rules, second);
