@@ -53,8 +53,8 @@ int64_t pace_at_us(const struct pace *p, uint64_t position)
     if (p->rate > 0) {
         return (int64_t)((double)position / p->rate * 1e6);
     }
-    double ms =
-        (double)(position / p->count) * (double)p->round_ms + (double)p->offsets_ms[position % p->count];
+    uint64_t round = position / p->count;
+    double ms = (double)round * (double)p->round_ms + (double)p->offsets_ms[position % p->count];
     return (int64_t)(ms * 1000 / p->speed);
 }
 

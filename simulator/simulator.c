@@ -273,7 +273,7 @@ size_t simulator_messages(const struct simulator *s)
 
 size_t simulator_tweets(const struct simulator *s)
 {
-    return playlist_tweets(s->list);
+    return s->posts ? posts_count(s->posts) : playlist_tweets(s->list);
 }
 
 void simulator_counts(const struct simulator *s, struct simulator_counts *counts)

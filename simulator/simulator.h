@@ -56,9 +56,9 @@ struct simulator_options {
 
     double rate;          /* messages a second, up to 1,000,000; 0: as fast as each client reads */
     double speed;         /* by the messages' own times, so many times as fast, up to 1,000,000; 0: not */
+    uint64_t total;       /* end after so many messages in all; 0: no such end */
     bool wait_for_client; /* with a rate: the stream begins with the first connection, not with the server */
     bool loop;            /* begin again after the last message */
-    uint64_t total;       /* end after so many messages in all; 0: no such end */
     enum simulator_end at_end;
     bool fresh_ids; /* ids and times are made new when a message is sent (simulator/fresh.h) */
 
@@ -67,16 +67,16 @@ struct simulator_options {
     bool
         no_auth; /* every request is let in; its account is the user of Basic or the token of OAuth, if any */
 
-    bool no_filter; /* every message matches; the parameters are still checked */
+    bool no_filter;       /* every message matches; the parameters are still checked */
+    bool tls;             /* https; the three strings below */
+    bool api_1, api_2;    /* which paths are served */
+    bool enterprise;      /* the access level: embedding:, backfill_minutes */
+    bool second_replaces; /* one connection too many ends the oldest; else it is refused with 429 */
+    bool newer_names;     /* the newer spelling of three attributes (simulator/fields.h) */
+    unsigned connections; /* of an app at a time; more than 1 only with a rate */
     uint64_t
         cut_after; /* each stream breaks off in the middle of its message number cut_after + 1; 0: never */
 
-    bool tls;                 /* https; the three strings below */
-    bool api_1, api_2;        /* which paths are served */
-    bool enterprise;          /* the access level: embedding:, backfill_minutes */
-    bool second_replaces;     /* one connection too many ends the oldest; else it is refused with 429 */
-    bool newer_names;         /* the newer spelling of three attributes (simulator/fields.h) */
-    unsigned connections;     /* of an app at a time; more than 1 only with a rate */
     const char *bearer_token; /* of the first account's app; NULL: the published one */
     size_t rules_maximum;     /* of an app, 1 to 100,000 */
     size_t rule_length;       /* code points, 1 to 4,096 */
