@@ -188,7 +188,10 @@ static void act_on_stream(struct connection *c, const struct fault *f)
         end_stream(c, (enum fault_how)f->values[FAULT_HOW]);
         break;
     case FAULT_STALL:
-        sf->silent_until_ms = until;
+        stream_send(c); /* what came before it is with the client */
+        if (c->state == CONNECTION_STREAMING) {
+            sf->silent_until_ms = until;
+        }
         break;
     case FAULT_QUIET:
         sf->quiet_until_ms = until;

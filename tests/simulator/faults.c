@@ -325,6 +325,23 @@ Test(faults, silence_lasts_as_long_as_it_says)
     }
 }
 
+Test(faults, what_came_before_a_stall_is_with_the_client)
+{
+    struct world w;
+    world_open(&w, "message 5 stall seconds=600\n");
+    struct client c;
+    client_ask(&c, w.port, FILTER, NULL, "");
+    client_read_until(&c, "n4.", 1);
+    struct buffer body = BUFFER(1 << 16);
+    size_t count;
+    bool ended;
+    client_body(&c, &body, NULL, 0, &count, &ended);
+    cr_expect_eq(count_of(&body, "coffee n"), 5);
+    buffer_free(&body);
+    client_close(&c);
+    world_close(&w);
+}
+
 Test(faults, keep_alives_go_on_while_it_is_quiet)
 {
     struct world w;
