@@ -62,7 +62,7 @@ static struct view read_detail(const cJSON *item, struct arena *a)
     return kept;
 }
 
-static struct x_v2_problem read_problem(const cJSON *item, struct arena *a)
+static struct x_v2_complaint read_problem(const cJSON *item, struct arena *a)
 {
     struct view type = json_text(item, "type");
     for (size_t i = type.length; i > 0; i--) {
@@ -71,19 +71,19 @@ static struct x_v2_problem read_problem(const cJSON *item, struct arena *a)
             break;
         }
     }
-    return (struct x_v2_problem){.type = arena_view(a, or_empty(type)),
-                                 .title = or_empty(keep_text(item, "title", a)),
-                                 .detail = read_detail(item, a),
-                                 .value = keep_text(item, "value", a),
-                                 .id = keep_text(item, "id", a),
-                                 .code = json_number(item, "code", 0)};
+    return (struct x_v2_complaint){.type = arena_view(a, or_empty(type)),
+                                   .title = or_empty(keep_text(item, "title", a)),
+                                   .detail = read_detail(item, a),
+                                   .value = keep_text(item, "value", a),
+                                   .id = keep_text(item, "id", a),
+                                   .code = json_number(item, "code", 0)};
 }
 
 static void read_problems(const cJSON *root, struct arena *a, struct x_v2_answer *answer)
 {
     const cJSON *errors = json_member(root, "errors");
     size_t most = count_of(errors);
-    struct x_v2_problem *problems = arena_zeroed(a, most + 1, sizeof *problems);
+    struct x_v2_complaint *problems = arena_zeroed(a, most + 1, sizeof *problems);
     answer->problems = problems;
     for (const cJSON *item = problems && most ? errors->child : NULL; item; item = item->next) {
         problems[answer->problem_count++] = read_problem(item, a);
@@ -122,12 +122,12 @@ int x_v2_answer_read(struct view body, struct arena *a, struct x_v2_answer *answ
     return arena_failed(a) ? err_set(e, ERR_RETRY, "no memory for an answer of %zu bytes", body.length) : 0;
 }
 
-bool x_v2_problem_is_duplicate(const struct x_v2_problem *p)
+bool x_v2_complaint_is_duplicate(const struct x_v2_complaint *p)
 {
     return view_is(p->type, "duplicate-rules") || view_is(p->title, "DuplicateRule");
 }
 
-bool x_v2_problem_is_cap(const struct x_v2_problem *p)
+bool x_v2_complaint_is_cap(const struct x_v2_complaint *p)
 {
     return view_is(p->type, "rule-cap") || view_is(p->title, "RulesCapExceeded");
 }
@@ -138,7 +138,7 @@ void x_v2_answer_quote(const struct x_v2_answer *answer, char *out, size_t size)
     if (!answer->problem_count) {
         return;
     }
-    const struct x_v2_problem *p = &answer->problems[0];
+    const struct x_v2_complaint *p = &answer->problems[0];
     bool both = p->title.length && p->detail.length && !view_equal(p->title, p->detail);
     struct view first = p->title.length ? p->title : p->detail;
     int length = snprintf(out, size - 1, " (%.*s%s%.*s", VIEW_PRINT(first), both ? ": " : "",

@@ -11,7 +11,7 @@
 #include "ingest/rules_change.h"
 
 /* One thing that the server would not do. */
-struct x_v2_problem {
+struct x_v2_complaint {
     struct view type;   /* the last part of the type's path: "duplicate-rules"; or empty */
     struct view title;  /* or empty */
     struct view detail; /* one or several sentences; or empty */
@@ -24,7 +24,7 @@ struct x_v2_answer {
     const struct rules_held *rules; /* of `data`; those without id or value are left out and counted */
     size_t rule_count, rules_unreadable;
     struct view next_token; /* of meta; absent on the last page */
-    const struct x_v2_problem *problems;
+    const struct x_v2_complaint *problems;
     size_t problem_count;
     struct view access_token; /* of a token's answer; absent: none, or its type is not bearer */
 };
@@ -33,10 +33,10 @@ struct x_v2_answer {
 int x_v2_answer_read(struct view body, struct arena *a, struct x_v2_answer *answer, struct err *e);
 
 /* The rule is there already: success. */
-bool x_v2_problem_is_duplicate(const struct x_v2_problem *p);
+bool x_v2_complaint_is_duplicate(const struct x_v2_complaint *p);
 
 /* The account has no room for the rule. */
-bool x_v2_problem_is_cap(const struct x_v2_problem *p);
+bool x_v2_complaint_is_cap(const struct x_v2_complaint *p);
 
 /* " (TITLE: DETAIL)" of the first problem into out, printable, cut to fit; "" without one. size is at least
  * 8. */

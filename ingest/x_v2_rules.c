@@ -274,7 +274,7 @@ static void ask_next(struct x_v2_rules *job)
 
 /* --- what the server says to them --- */
 
-static void refuse(struct x_v2_rules *job, const struct x_v2_problem *p)
+static void refuse(struct x_v2_rules *job, const struct x_v2_complaint *p)
 {
     static const struct view unknown = {"the server gives no reason",
                                         sizeof "the server gives no reason" - 1};
@@ -294,8 +294,8 @@ static void refuse(struct x_v2_rules *job, const struct x_v2_problem *p)
 static void read_refusals(struct x_v2_rules *job, const struct x_v2_answer *answer)
 {
     for (size_t i = 0; i < answer->problem_count; i++) {
-        const struct x_v2_problem *p = &answer->problems[i];
-        bool passes = x_v2_problem_is_duplicate(p) || (job->phase == DRY_RUN && x_v2_problem_is_cap(p));
+        const struct x_v2_complaint *p = &answer->problems[i];
+        bool passes = x_v2_complaint_is_duplicate(p) || (job->phase == DRY_RUN && x_v2_complaint_is_cap(p));
         if (!passes) {
             refuse(job, p);
         }

@@ -134,7 +134,7 @@ def test_check_says_what_an_x_v2_source_amounts_to_and_shows_no_secret():
     path.write_text(f"[source x]\ntype = x-v2\nbearer_token = {TOKEN}\nbackfill_minutes = 2\n[filter]\nkeywords = tea, = from:ada\n")
     path.chmod(0o600)
     said = roost("check", "-c", path)
-    for part in ("[source x] x-v2, https://api.x.com\n", "bearer token: given", "rules: at most 1000, of at most 1024 characters",
+    for part in ("[source x] x-v2, https://api.x.com\n", "bearer token: given", "rules: 2 of at most 1000", "of 1024 characters",
                  "the last 2 minutes are sent again"):
         assert part in said, said
     assert TOKEN not in said and "closed its v1.1" not in said and "asked for" not in said, said
