@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/kinds.h"
-#include "ingest/rules_blame.h"
 #include "ingest/x_v2_rules.h"
 
 #include <getopt.h>
@@ -162,31 +161,10 @@ static void on_planned(void *user, const struct x_v2_rules_state *state)
     fflush(stdout);
 }
 
-struct blaming {
-    const struct talk *talk;
-    struct view why;
-};
-
-static void blame_line(void *user, uint32_t line)
-{
-    const struct blaming *b = user;
-    const struct filter_keyword *k = &b->talk->rules->filter->keywords[line];
-    struct view words = k->keyword.line;
-    words.length = words.length < 200 ? words.length : 200;
-    log_error(&b->talk->context, "%s:%u: %.*s: X refuses the rule with it: %.*s", k->place.file,
-              k->place.line, VIEW_PRINT(words), VIEW_PRINT(b->why));
-}
-
 static void on_refused(void *user, const struct x_v2_rules_refusal *refusal)
 {
-    struct talk *t = user;
-    struct blaming b = {t, refusal->why};
-    b.why.length = b.why.length < 400 ? b.why.length : 400;
-    if (refusal->rule) {
-        rules_blame(t->rules, refusal->rule, refusal->why, blame_line, &b);
-    } else {
-        log_error(&t->context, "X refuses a rule and does not say which: %.*s", VIEW_PRINT(b.why));
-    }
+    const struct talk *t = user;
+    x_v2_rules_log_refusal(&t->context, t->rules, refusal);
 }
 
 static void on_end(void *user, const struct x_v2_rules_result *result)
@@ -218,7 +196,8 @@ static int talk_to_server(const struct options *o, const struct source_x_v2_sett
     struct talk t = {
         .source = source, .options = o, .context = {"rules", source->common.name}, .rules = rules};
     const struct x_v2_account account = x_v2_account_of(source);
-    const struct x_v2_rules_events events = {on_planned, on_refused, on_end, &t};
+    const struct x_v2_rules_events events = {
+        .planned = on_planned, .refused = on_refused, .end = on_end, .user = &t};
     struct err e;
     if (account.accept_any_certificate) {
         log_warning(&t.context, "tls_insecure_accept_any_certificate = yes: anybody may be %s", account.url);

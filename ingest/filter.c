@@ -271,6 +271,9 @@ bool filter_match_known(const struct filter *f, struct arena *a, struct post *p,
     }
     set_keywords(f, &result, a, p, known, count, &wider);
     bool matched = p->keywords.count > 0;
+    if (count) {
+        return true;
+    }
     switch (s->local_filter) {
     case FILTER_LOCAL_NO:
         return true;
@@ -279,7 +282,9 @@ bool filter_match_known(const struct filter *f, struct arena *a, struct post *p,
                language_allowed(s, p);
     default:
         return f->server == FILTER_SERVER_RULES ||
-               (!result.excluded_count && switches_allow(s, p) && (matched || !wider));
+               (f->server == FILTER_SERVER_RULES_PART && !result.excluded_count) ||
+               (f->server == FILTER_SERVER_TRACK && !result.excluded_count && switches_allow(s, p) &&
+                (matched || !wider));
     }
 }
 

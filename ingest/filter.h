@@ -11,7 +11,9 @@
  * asked for in a wider form are there (a phrase, whose words a v1.1 server finds in any order and place; a
  * line longer than 60 bytes). Everything else the server had a reason to deliver, and it is stored, perhaps
  * with no keyword. A server that takes rules (X v2) is asked for all of it, exclusions and switches included:
- * there auto leaves nothing out.
+ * there auto leaves nothing out, but for exclusions that found no room in the rules.
+ *
+ * What is known to match a `= rule` line is kept in any case: nothing of the list is added to such a rule.
  *
  * Read-only once made, so any number of threads may match with it.
  */
@@ -29,7 +31,11 @@
 struct filter;
 
 /* What the server was asked with. */
-enum filter_server { FILTER_SERVER_TRACK, FILTER_SERVER_RULES };
+enum filter_server {
+    FILTER_SERVER_TRACK,
+    FILTER_SERVER_RULES,
+    FILTER_SERVER_RULES_PART /* rules in which not all exclusions found room */
+};
 
 /* The settings must outlive the filter. NULL: memory is out, or the keywords are too long for the matcher. */
 struct filter *filter_new(const struct filter_settings *settings, struct err *e); /* FILTER_SERVER_TRACK */
@@ -45,7 +51,7 @@ bool filter_match(const struct filter *f, struct arena *a, struct post *p);
 
 /* The same for a post of which it is known by other means that it matches `count` of the lines too, given by
  * their indices in the settings' list (those that are no less than the list's length are passed over): a `=
- * rule` line is matched by the network alone. */
+ * rule` line is matched by the network alone. With count > 0 the post is kept. */
 bool filter_match_known(const struct filter *f, struct arena *a, struct post *p, const size_t *known,
                         size_t count);
 

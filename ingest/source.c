@@ -118,7 +118,10 @@ static void take_verdict(struct source *s, const struct source_verdict *v)
 {
     struct source_reaction r = v->reaction;
     struct err e;
-    if (!r.final) {
+    if (r.fatal) {
+        err_set(&e, ERR_FATAL, "%s", v->why);
+        stop_for_good(s, &e);
+    } else if (!r.final) {
         fail_by(s, &r, v->why);
     } else if (s->streamed_before) {
         r.ladder = BACKOFF_FINAL;

@@ -131,6 +131,7 @@ struct source_attempt {
 
 /* What something that the server said means for the next attempt. All-zero: nothing. */
 struct source_reaction {
+    bool fatal; /* only another configuration changes it: the source stops at once */
     bool final; /* trying again does not change it: see source_timing.final_attempts */
     enum backoff_ladder ladder;
     const char *cause; /* of roost.gaps, a constant; NULL: nothing was said */

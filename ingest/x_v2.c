@@ -5,8 +5,11 @@
 #include "ingest/filter.h"
 #include "ingest/http_stream.h"
 #include "ingest/message.h"
+#include "ingest/rules.h"
 #include "ingest/x_v2_post.h"
 #include "ingest/x_v2_problem.h"
+#include "ingest/x_v2_runner.h"
+#include "ingest/x_v2_verdict.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +87,14 @@ static int open_token(struct x_v2 *x, struct err *e)
                                 "bearer_token or bearer_token_file");
 }
 
+static int open_filter(struct x_v2 *x, struct err *e)
+{
+    bool part = x->runner && x->errands->leaves_exclusions && x->errands->leaves_exclusions(x->runner);
+    x->filter =
+        filter_new_for(part ? FILTER_SERVER_RULES_PART : FILTER_SERVER_RULES, &x->settings->common.filter, e);
+    return x->filter ? 0 : -1;
+}
+
 void *x_v2_open_with(const struct x_v2_errands *errands, const struct source_settings *settings,
                      struct err *e)
 {
@@ -95,13 +106,12 @@ void *x_v2_open_with(const struct x_v2_errands *errands, const struct source_set
     x->settings = (const struct source_x_v2_settings *)settings;
     x->errands = errands;
     x->reader = message_reader_new(&message_form_x_v2, settings->name, settings->store_raw, e);
-    x->filter = x->reader ? filter_new_for(FILTER_SERVER_RULES, &settings->filter, e) : NULL;
-    if (!x->filter || open_token(x, e)) {
+    if (!x->reader || open_token(x, e)) {
         x_v2_close(x);
         return NULL;
     }
     x->runner = errands ? errands->open(x->settings, e) : NULL;
-    if (errands && !x->runner) {
+    if ((errands && !x->runner) || open_filter(x, e)) {
         x_v2_close(x);
         return NULL;
     }
@@ -110,7 +120,7 @@ void *x_v2_open_with(const struct x_v2_errands *errands, const struct source_set
 
 static void *x_v2_open(const struct source_settings *settings, struct err *e)
 {
-    return x_v2_open_with(NULL, settings, e);
+    return x_v2_open_with(&x_v2_runner, settings, e);
 }
 
 /* --- before the stream is asked for --- */
@@ -137,8 +147,8 @@ static int x_v2_start_preparing(void *state, uv_loop_t *loop, source_prepared *d
         return 0;
     }
     bool due = x->errands->due && x->errands->due(x->runner);
-    struct x_v2_errand errand = {.token = x->token, .rules = x->rules_wanted || due};
-    if (errand.token && !errand.rules) {
+    struct x_v2_errand errand = {.token = x->token, .rules = x->rules_wanted};
+    if (errand.token && !errand.rules && !due) {
         return 0;
     }
     x->prepared = done;
@@ -217,11 +227,26 @@ static size_t lines_of_rules(struct x_v2 *x, const struct post *p, size_t *known
     return count;
 }
 
+/* The list's exclusions are for its own rules: what another program of the account asked for is delivered to
+ * us as well. */
+static bool came_through_others(const struct x_v2 *x, const struct post *p)
+{
+    char prefix[RULES_TAG_SIZE];
+    rules_tag_prefix(x->settings->common.name, prefix);
+    for (size_t i = 0; i < p->rules.count; i++) {
+        if (!view_starts(p->rules.items[i], view_of(prefix))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_wanted(struct x_v2 *x, struct post *p)
 {
     size_t known[KNOWN_LINES_MOST];
     size_t count = lines_of_rules(x, p, known);
-    return filter_match_known(x->filter, message_reader_arena(x->reader), p, known, count);
+    return filter_match_known(x->filter, message_reader_arena(x->reader), p, known, count) ||
+           (x->settings->common.filter.local_filter == FILTER_LOCAL_AUTO && came_through_others(x, p));
 }
 
 static int x_v2_read(void *state, struct view message, int64_t received_at, const struct post **post,
@@ -251,99 +276,6 @@ static int x_v2_read(void *state, struct view message, int64_t received_at, cons
 
 /* --- answers --- */
 
-static bool x_v2_is_final(int status)
-{
-    static const int final[] = {400, 401, 403, 404, 406, 410, 413, 416};
-    for (size_t i = 0; i < sizeof final / sizeof *final; i++) {
-        if (final[i] == status) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const char *x_v2_advice(void *state, int status)
-{
-    (void)state;
-    switch (status) {
-    case 400:
-    case 406:
-    case 413:
-    case 416:
-        return "the server does not take the request: is url the base of a v2 API?";
-    case 401:
-        return "the credentials are wrong or were revoked: check bearer_token, or api_key and api_secret";
-    case 402:
-        return "the account has no credits left: it is asked again by itself";
-    case 403:
-        return "this app may not use the filtered stream: see its access in the developer console";
-    case 404:
-        return "there is no v2 stream at this address: check url, the API's base";
-    case 409:
-        return "the account has no rules that work: the stream needs at least one";
-    case 410:
-        return "this stream was closed for good: another url is needed";
-    case 420:
-    case 429:
-        return "too many attempts or connections with these keys";
-    default:
-        break;
-    }
-    if (status >= 500) {
-        return "the server is overloaded or ill";
-    }
-    return status < 400 ? "redirects are not followed: if the API moved, set url to its new base"
-                        : "the server does not take the request";
-}
-
-/* The problem in an answer's body. *tree is the caller's to delete. */
-static bool find_problem(struct view body, cJSON **tree, struct x_v2_problem *problem)
-{
-    body = view_trim(body);
-    char last = body.length ? body.at[body.length - 1] : 0;
-    *tree = last == '}' ? cJSON_ParseWithLength(body.at, body.length) : NULL;
-    return *tree && x_v2_problem_find(*tree, problem);
-}
-
-/* A 429 for the number of connections says nothing of the number of attempts, so the reset of the window,
- * which stands in every answer, counts only when the attempts are used up too. */
-static int64_t asked_wait(const struct http_response *r, enum x_v2_problem_kind kind)
-{
-    bool reset = kind == X_V2_PROBLEM_RATE || r->rate_remaining == 0;
-    return reset && r->rate_reset_ms > r->retry_after_ms ? r->rate_reset_ms : r->retry_after_ms;
-}
-
-static void react_to_problem(struct x_v2 *x, const struct http_response *r,
-                             const struct x_v2_problem *problem, struct source_verdict *v)
-{
-    struct source_reaction reaction;
-    x_v2_problem_react(problem, r->date_ms == CLOCK_NONE ? clock_wall_ms() : r->date_ms, &reaction);
-    const char *advice = x_v2_problem_advice(problem);
-    switch (problem->kind) {
-    case X_V2_PROBLEM_SPENT:
-        v->reaction = reaction;
-        v->reaction.at_least = r->retry_after_ms;
-        break;
-    case X_V2_PROBLEM_CONNECTIONS:
-    case X_V2_PROBLEM_RATE:
-        v->reaction = reaction;
-        v->reaction.at_least = asked_wait(r, problem->kind);
-        break;
-    case X_V2_PROBLEM_RULES:
-        x->rules_wanted = true;
-        v->reaction =
-            (struct source_reaction){.ladder = BACKOFF_HTTP, .cause = "http", .at_least = r->retry_after_ms};
-        break;
-    case X_V2_PROBLEM_FORBIDDEN:
-    case X_V2_PROBLEM_REQUEST:
-        advice = r->status == 401 || r->status >= 500 ? NULL : advice;
-        break;
-    default:
-        break;
-    }
-    v->advice = advice ? advice : v->advice;
-}
-
 /* A refused token is fetched anew if there is something to fetch it with; one that was fetched just now and
  * refused is a final answer. */
 static void react_to_refusal(struct x_v2 *x, const struct http_response *r, struct source_verdict *v)
@@ -363,26 +295,10 @@ static void react_to_refusal(struct x_v2 *x, const struct http_response *r, stru
 static void x_v2_judge(void *state, const struct http_result *result, struct source_verdict *v)
 {
     struct x_v2 *x = state;
-    const struct http_response *r = result->response;
-    struct x_v2_problem problem = {.kind = X_V2_PROBLEM_OTHER};
-    cJSON *tree = NULL;
-    if (x->token && memmem(result->body.at, result->body.length, x->token, strlen(x->token))) {
-        v->words[0] = '\0';
-    } else if (find_problem(result->body, &tree, &problem)) {
-        char words[sizeof v->words - 4];
-        x_v2_problem_words(&problem, x->token, words, sizeof words);
-        snprintf(v->words, sizeof v->words, words[0] ? " \"%s\"" : "%s", words);
+    x->rules_wanted |= x_v2_verdict_judge(result, x->token, v) == X_V2_PROBLEM_RULES;
+    if (result->response->status == 401) {
+        react_to_refusal(x, result->response, v);
     }
-    if (problem.kind == X_V2_PROBLEM_OTHER) {
-        problem.kind = r->status == 402   ? X_V2_PROBLEM_SPENT
-                       : r->status == 409 ? X_V2_PROBLEM_RULES
-                                          : X_V2_PROBLEM_OTHER;
-    }
-    react_to_problem(x, r, &problem, v);
-    if (r->status == 401) {
-        react_to_refusal(x, r, v);
-    }
-    cJSON_Delete(tree);
 }
 
 static void x_v2_identify(void *state, struct buffer *into)
@@ -405,8 +321,8 @@ const struct source_protocol x_v2_protocol = {
     .quit = x_v2_quit,
     .prepare = x_v2_prepare,
     .read = x_v2_read,
-    .is_final = x_v2_is_final,
-    .advice = x_v2_advice,
+    .is_final = x_v2_verdict_is_final,
+    .advice = x_v2_verdict_advice,
     .judge = x_v2_judge,
     .skew_harm = "",
     .identify = x_v2_identify,

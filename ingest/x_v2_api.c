@@ -42,6 +42,9 @@ struct x_v2_api {
     unsigned attempts;
     struct arena *arena; /* of its answer */
     struct x_v2_answer answer;
+    struct http_response response; /* of the last request */
+    struct buffer response_body;   /* its beginning */
+    struct http_result last;
     void (*done)(void *user, const struct x_v2_outcome *outcome);
     void *user;
 
@@ -193,11 +196,27 @@ static void on_status(struct x_v2_api *api, const struct http_ask_result *result
     }
 }
 
+static void keep_answer(struct x_v2_api *api, const struct http_ask_result *result)
+{
+    bool answered = result->end == HTTP_ASK_ANSWERED;
+    buffer_reset(&api->response_body);
+    api->last =
+        (struct http_result){.end = answered ? HTTP_END_STATUS : HTTP_END_NETWORK, .text = "no answer came"};
+    if (answered) {
+        size_t length = result->body.length < HTTP_BODY_KEPT ? result->body.length : HTTP_BODY_KEPT;
+        buffer_append(&api->response_body, result->body.at, length);
+        api->response = *result->response;
+        api->last.response = &api->response;
+        api->last.body = buffer_view(&api->response_body);
+    }
+}
+
 static void on_answer(void *user, const struct http_ask_result *result)
 {
     struct x_v2_api *api = user;
     char why[500], quote[300] = "";
     struct err e;
+    keep_answer(api, result);
     if (result->end != HTTP_ASK_ANSWERED) {
         snprintf(why, sizeof why, "%s", result->text);
         wait_or_fail(api, climbed(api, api->patience.network_ms), why);
@@ -290,6 +309,7 @@ static void begin(struct x_v2_api *api, int64_t delay_ms,
     api->running = true;
     api->renewed = false;
     api->attempts = 0;
+    api->last = (struct http_result){.end = HTTP_END_NETWORK, .text = "no answer came"};
     api->done = done;
     api->user = user;
     /* From the loop, so that no failure comes from inside the call. */
@@ -328,6 +348,11 @@ int x_v2_api_fetch_token(struct x_v2_api *api, void (*done)(void *user, const st
     return 0;
 }
 
+const struct http_result *x_v2_api_answer(const struct x_v2_api *api)
+{
+    return &api->last;
+}
+
 const char *x_v2_api_token(const struct x_v2_api *api)
 {
     return api->token;
@@ -348,6 +373,7 @@ static void give_back(struct x_v2_api *api)
 {
     buffer_free(&api->path);
     buffer_free(&api->body);
+    buffer_free(&api->response_body);
     arena_free(api->arena);
     free(api->base);
     free(api->token);
@@ -370,6 +396,7 @@ struct x_v2_api *x_v2_api_new(uv_loop_t *loop, const struct x_v2_account *accoun
     api->waits_user = user;
     api->path = BUFFER(HEADER_MOST);
     api->body = BUFFER(BODY_MOST);
+    api->response_body = BUFFER(HTTP_BODY_KEPT);
     api->arena = arena_new(ANSWER_MEMORY);
     api->base = copy_base(account->url);
     api->token = account->bearer_token ? view_copy(view_of(account->bearer_token)) : NULL;

@@ -10,6 +10,7 @@
 #ifndef ROOST_INGEST_X_V2_API_H
 #define ROOST_INGEST_X_V2_API_H
 
+#include "ingest/http_stream.h"
 #include "ingest/x_v2_answer.h"
 
 #include <uv.h>
@@ -68,6 +69,10 @@ int x_v2_api_call(struct x_v2_api *api, const struct x_v2_call *call,
  * secret there is no other. */
 int x_v2_api_fetch_token(struct x_v2_api *api, void (*done)(void *user, const struct x_v2_outcome *outcome),
                          void *user, struct err *e);
+
+/* How the last request of the call that ended last went, for source_answer_judge: response NULL (and `text`)
+ * when no answer came. Valid until the next call. */
+const struct http_result *x_v2_api_answer(const struct x_v2_api *api);
 
 /* The token in use; NULL: none yet. A secret. Valid until the next call. */
 const char *x_v2_api_token(const struct x_v2_api *api);

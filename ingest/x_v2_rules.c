@@ -42,7 +42,7 @@ struct x_v2_rules {
     size_t step;           /* being done */
     size_t step_added, step_removed;
     size_t refused;
-    bool changed;
+    bool begun, changed;
     struct buffer body;
 };
 
@@ -261,6 +261,10 @@ static void ask_next(struct x_v2_rules *job)
         }
         job->phase = ADDING;
     }
+    if (!job->begun && job->events.begins) {
+        job->events.begins(job->events.user);
+    }
+    job->begun = true;
     for (; job->step < change->step_count; job->step++) {
         if (ask_in_step(job)) {
             return;
@@ -369,6 +373,36 @@ static void on_done(void *user, const struct x_v2_outcome *outcome)
         on_removals(job, outcome);
     } else {
         on_additions(job, outcome);
+    }
+}
+
+/* --- a refusal in the words of the configuration --- */
+
+struct blaming {
+    const struct log_context *log;
+    const struct rules *rules;
+    struct view why;
+};
+
+static void blame_line(void *user, uint32_t line)
+{
+    const struct blaming *b = user;
+    const struct filter_keyword *k = &b->rules->filter->keywords[line];
+    struct view words = k->keyword.line;
+    words.length = words.length < 200 ? words.length : 200;
+    log_error(b->log, "%s:%u: %.*s: X refuses the rule with it: %.*s", k->place.file, k->place.line,
+              VIEW_PRINT(words), VIEW_PRINT(b->why));
+}
+
+void x_v2_rules_log_refusal(const struct log_context *log, const struct rules *rules,
+                            const struct x_v2_rules_refusal *refusal)
+{
+    struct blaming b = {log, rules, refusal->why};
+    b.why.length = b.why.length < 400 ? b.why.length : 400;
+    if (refusal->rule) {
+        rules_blame(rules, refusal->rule, refusal->why, blame_line, &b);
+    } else {
+        log_error(log, "X refuses a rule and does not say which: %.*s", VIEW_PRINT(b.why));
     }
 }
 

@@ -9,6 +9,7 @@
 #ifndef ROOST_INGEST_X_V2_RULES_H
 #define ROOST_INGEST_X_V2_RULES_H
 
+#include "base/log.h"
 #include "ingest/rules_change.h"
 #include "ingest/x_v2_api.h"
 
@@ -38,6 +39,8 @@ struct x_v2_rules_result {
 /* All but end may be NULL. */
 struct x_v2_rules_events {
     void (*planned)(void *user, const struct x_v2_rules_state *state); /* before any change */
+    void (*begins)(void *user);                                        /* the server takes the additions: the
+                                                                        * first change comes now */
     void (*refused)(void *user, const struct x_v2_rules_refusal *refusal);
     void (*end)(void *user, const struct x_v2_rules_result *result); /* the last one */
     void *user;
@@ -55,6 +58,10 @@ struct x_v2_rules;
 struct x_v2_rules *x_v2_rules_start(struct x_v2_api *api, const struct rules *rules,
                                     enum x_v2_rules_what what, const struct x_v2_rules_events *events,
                                     struct err *e);
+
+/* Logs as errors which keyword lines, with file and line, a refusal is about. */
+void x_v2_rules_log_refusal(const struct log_context *log, const struct rules *rules,
+                            const struct x_v2_rules_refusal *refusal);
 
 /* Ends it, wherever it is (an addition under way may or may not have been done), and gives it back; no
  * further event comes. Also after `end`, and from inside of `end`, not of the other events. NULL does

@@ -1,11 +1,14 @@
-"""The rules and token endpoints of X's v2 API, as the document says (sections 5.2, 5.3, 5.7), in a thread; rules are judged by
-rule_evaluator. What it is asked is kept in `requests`; `script` is a list of functions that may answer the next requests first.
+"""X's v2 API, as the document says (sections 5.2, 5.3, 5.7), in a thread, for answers that `roost simulate` cannot give; rules are judged
+by rule_evaluator. What it is asked is kept in `requests`; `script` is a list of functions that may answer the next requests first.
+Each stream gets `lines` (bytes, whatever they are), in chunks that respect nothing, then keep-alives.
 """
 import base64
 import http.server
 import json
+import random
 import ssl
 import threading
+import time
 import urllib.parse
 
 from rule_evaluator import Rule, RuleError
@@ -14,7 +17,9 @@ KEY, SECRET = "key%of", "hush/secret"
 
 
 class FakeX:
-    def __init__(self, cap=1000, page=1000, length=1024, certificate=None):
+    def __init__(self, cap=1000, page=1000, length=1024, certificate=None, lines=()):
+        self.body = b"".join(line + b"\r\n" for line in lines)
+        self.streams = []  # (address, headers) of each request for a stream
         self.cap, self.page, self.length = cap, page, length
         self.token, self.tokens_given = "hush%2Ftoken", 0
         self.rules, self.next_id = {}, 1000  # id -> {"id", "value", "tag"?}
@@ -117,6 +122,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def stream(self):
+        x, dice, at = self.x, random.Random(1), 0
+        x.streams.append((self.path, dict(self.headers)))
+        self.close_connection = True
+        try:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while at < len(x.body):
+                chunk = x.body[at:at + dice.choice((1, 2, 100, 5000, 60000))]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+                at += len(chunk)
+            while True:
+                time.sleep(0.5)
+                self.wfile.write(b"2\r\n\r\n\r\n")
+        except OSError:  # the client went
+            pass
+
     def handle_request(self):
         x, url = self.x, urllib.parse.urlsplit(self.path)
         query = urllib.parse.parse_qs(url.query)
@@ -133,6 +154,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return None
         if self.headers["Authorization"] != "Bearer " + x.token:
             return self.answer(401, {"title": "Unauthorized", "type": "about:blank", "status": 401, "detail": "Unauthorized"})
+        if url.path == "/2/tweets/search/stream":
+            return self.stream()
         if url.path != "/2/tweets/search/stream/rules":
             return self.answer(404, {"title": "Not Found", "status": 404})
         if self.command == "GET":

@@ -6,7 +6,6 @@ import sys
 import reading
 import reading_v2
 import support
-from stream_v2 import StreamV2
 from support import Postgres, Process, Simulator, folder, recorded, roost, wait_until, write_configuration
 
 
@@ -50,7 +49,9 @@ def test_a_tweet_by_both_apis_is_one_row_with_one_text():
     without = [dict(json.loads(line)) for line in chosen]
     for tweet in without:
         del tweet["timestamp_ms"]
-    v2 = StreamV2([reading_v2.from_v1(json.loads(line)) for line in chosen])
+    path = folder() / "v2.ndjson"
+    path.write_bytes(b"".join(reading_v2.from_v1(json.loads(line)) + b"\r\n" for line in chosen))
+    v2 = Simulator("--api", 2, "--file", path, "--no-filter", "--bearer-token", "token")
     second = f"[source v2]\ntype = x-v2\nurl = {v2.base}\nbearer_token = token\n"
     postgres, database = stream_to_rows("both", [line for pair in zip(chosen, map(json.dumps, without)) for line in
                                                  (pair[0], pair[1].encode())], 180, source=second)

@@ -2,14 +2,12 @@
 """X's v2 filtered stream: every recorded line is one row with every column as it must be; certificates count."""
 import collections
 import json
-import shutil
-import subprocess
 import sys
 
 import reading_v2
 import support
-from stream_v2 import StreamV2
-from support import Postgres, Process, folder, recorded, roost, wait_until
+from fake_x import FakeX
+from support import Postgres, Process, Simulator, folder, recorded, roost, wait_until
 
 TOKEN = "AAAAtestToken%2Fthat%3Dis%2Fno%3Dsecret"
 
@@ -43,8 +41,9 @@ def load(name, lines, rows, **options):
     """Streams these lines once; returns (postgres, database, server, the listener's log) when there are so many rows."""
     postgres = Postgres()
     database = postgres.create()
-    server = StreamV2(lines)
-    conf = write_v2(name, server.base, database, postgres, **options)
+    server = FakeX(lines=lines)
+    server.token = TOKEN
+    conf = write_v2(name, server.url, database, postgres, **options)
     roost("migrate", "-c", conf)
     listen = Process("listen", "listen", "-c", conf)
     running = [listen, Process("etl", "etl", "-c", conf)]
@@ -72,8 +71,8 @@ def test_every_recorded_line_is_a_row_with_every_column_as_it_must_be():
     assert postgres.psql("select count(*) from roost.rejects", database) == "0"
     assert postgres.psql("select count(*) from roost.events where kind not in ('count', 'gap')", database) == "0"
     assert postgres.psql("select sum(duplicate) from roost.batches", database) == str(len(raw) - len(by_id))
-    assert len(server.requests) == 1 and f"Authorization: Bearer {TOKEN}\r\n" in server.requests[0], server.requests
-    assert "backfill_minutes" not in server.requests[0]
+    assert len(server.streams) == 1 and server.streams[0][1]["Authorization"] == f"Bearer {TOKEN}", server.streams
+    assert "backfill_minutes" not in server.streams[0][0]
     assert TOKEN not in log and "WARNING" not in log, log
 
 
@@ -107,26 +106,21 @@ def test_what_is_not_recorded_arrives_too():
 
 
 def test_a_certificate_that_nobody_vouches_for_is_believed_only_with_the_long_key():
-    if not shutil.which("openssl"):
-        support.skip("no openssl to make a certificate with")
-    certificate, key = folder() / "certificate.pem", folder() / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj",
-                    "/CN=elsewhere.example"], check=True, stderr=subprocess.DEVNULL)
     postgres = Postgres()
     database = postgres.create()
-    server = StreamV2([json.dumps(made_up(1)).encode()], tls=(certificate, key))
+    server = Simulator("--api", 2, "--bearer-token", TOKEN, "--tls")
     conf = write_v2("tls", server.base, database, postgres)
     listen = Process("listen", "listen", "-c", conf)
     wait_until("the certificate to be refused", lambda: "certificate" in listen.log(), alive=[listen])
     listen.stop()
-    assert not server.requests, "no byte of a request, and so no token, was sent"
+    assert "GET" not in server.log() and "POST" not in server.log(), "no byte of a request, and so no token, was sent"
     conf = write_v2("tls", server.base, database, postgres, source="tls_insecure_accept_any_certificate = yes")
     for _ in range(2):  # each start warns
         listen = Process("listen", "listen", "-c", conf)
         wait_until("the stream", lambda: "streaming" in listen.log(), alive=[listen])
         listen.stop()
         assert "tls_insecure_accept_any_certificate" in listen.log(), listen.log()
-    assert len(server.requests) == 2
+    assert server.log().count("GET /2/tweets/search/stream -> 200") == 2, server.log()
 
 
 def test_check_says_what_an_x_v2_source_amounts_to_and_shows_no_secret():

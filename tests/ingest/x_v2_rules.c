@@ -98,7 +98,8 @@ static void begin(struct fixture *f, const char *const *lines)
 static void start(struct fixture *f, enum x_v2_rules_what what)
 {
     struct err e;
-    const struct x_v2_rules_events events = {on_planned, on_refused, on_end, f};
+    const struct x_v2_rules_events events = {
+        .planned = on_planned, .refused = on_refused, .end = on_end, .user = f};
     f->api = x_v2_api_new(&f->loop, &f->account, &f->patience, on_wait, f, &e);
     cr_assert_not_null(f->api);
     f->job = x_v2_rules_start(f->api, f->rules, what, &events, &e);
