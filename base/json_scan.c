@@ -309,3 +309,19 @@ struct view json_scan_member(struct view text, const char *key)
     }
     return view_none();
 }
+
+int json_scan_element(struct view array, size_t *at, struct view *value)
+{
+    if (!array.at) {
+        return 0;
+    }
+    size_t i = skip_space(array, *at);
+    if (i >= array.length || array.at[i] != (*at ? ',' : '[')) {
+        return 0;
+    }
+    i = skip_space(array, i + 1);
+    size_t end = value_end(array, i);
+    *value = view_make(array.at + i, end - i);
+    *at = end;
+    return end > i;
+}

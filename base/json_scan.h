@@ -26,6 +26,10 @@ int json_scan_check(struct view text, size_t *at);
  * escapes is not found. */
 struct view json_scan_member(struct view text, const char *key);
 
+/* The next element of an array: *at is 0 before the first call and moves on. Returns 1 with its bytes, 0 at
+ * the end. */
+int json_scan_element(struct view array, size_t *at, struct view *value);
+
 /* The next member of an object: *at is 0 before the first call and moves on. Returns 1 with key (as it
  * stands, without its quotes) and value, 0 at the end. */
 int json_scan_next(struct view object, size_t *at, struct view *key, struct view *value);

@@ -49,6 +49,7 @@ const struct post_field post_fields[] = {
     BOTH(media, POST_LIST),
     BOTH(keywords, POST_LIST),
     BOTH(topics, POST_LIST),
+    BOTH(rules, POST_LIST),
     BOTH(emoji, POST_LIST),
     FIELD(links, POST_LIST, POST_ON_BRIDGE),
     BOTH(is_retweet, POST_FLAG),

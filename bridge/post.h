@@ -57,7 +57,7 @@ struct post {
     struct view text; /* never absent in a post; may be empty */
     struct view text_source;
     struct view clean_text; /* made by roost etl; absent on the bridge */
-    struct view_list hashtags, cashtags, mentions, urls, media, keywords, topics, emoji;
+    struct view_list hashtags, cashtags, mentions, urls, media, keywords, topics, rules, emoji;
     struct view_list links; /* links as they stand in `text` where they do not begin with http:// or https://,
                              * so that cleaning can find them; crosses the bridge, is no column */
 

@@ -4,6 +4,7 @@
 #include "bridge/settings.h"
 #include "cli/command.h"
 #include "cli/kinds.h"
+#include "cli/rules.h"
 #include "config/language.h"
 #include "etl/settings.h"
 #include "ingest/settings.h"
@@ -59,19 +60,24 @@ static void print_flags(const struct filter_settings *filter, FILE *out)
     fprintf(out, "  local_filter: %s\n", local[filter->local_filter]);
 }
 
-/* The file's own name is enough beside a keyword; messages have its whole path. */
-static const char *file_name(const char *path)
+static void print_meaning(const struct filter_keyword *k, FILE *out)
 {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+    struct buffer text = BUFFER(SENTENCE_MAXIMUM);
+    keyword_explain(&k->keyword, &text);
+    fprintf(out, "    %s:%u: %.*s\n      meaning: %.*s\n", rules_file_name(k->place.file), k->place.line,
+            VIEW_PRINT(k->keyword.line), VIEW_PRINT(buffer_view(&text)));
+    buffer_free(&text);
 }
 
-static void print_keyword(const struct filter_keyword *k, FILE *out)
+static bool is_type(const struct source_settings *source, const char *type)
+{
+    return !strcmp(source->type, type);
+}
+
+/* What a v1.1 server is asked for, and what it cannot do. */
+static void print_tracked(const struct filter_keyword *k, FILE *out)
 {
     struct buffer text = BUFFER(SENTENCE_MAXIMUM), phrase = BUFFER(SENTENCE_MAXIMUM);
-    keyword_explain(&k->keyword, &text);
-    fprintf(out, "    %s:%u: %.*s\n      meaning: %.*s\n", file_name(k->place.file), k->place.line,
-            VIEW_PRINT(k->keyword.line), VIEW_PRINT(buffer_view(&text)));
     int beyond = keyword_track(&k->keyword, &phrase);
     if (phrase.length) {
         fprintf(out, "      server:  asked for %.*s\n", VIEW_PRINT(buffer_view(&phrase)));
@@ -79,7 +85,6 @@ static void print_keyword(const struct filter_keyword *k, FILE *out)
         fputs("      server:  not asked for it\n", out);
     }
     if (beyond) {
-        buffer_reset(&text);
         keyword_explain_beyond(beyond, &text);
         fprintf(out, "      beyond:  %.*s\n", VIEW_PRINT(buffer_view(&text)));
     }
@@ -87,7 +92,7 @@ static void print_keyword(const struct filter_keyword *k, FILE *out)
     buffer_free(&text);
 }
 
-/* Sources that go by one list share it: it is shown with the first of them. */
+/* Sources that go by one list share it: it is shown with the first of them. Rules are each source's own. */
 static const struct source_settings *same_list_before(const struct config *c,
                                                       const struct source_settings *source)
 {
@@ -96,7 +101,8 @@ static const struct source_settings *same_list_before(const struct config *c,
         if (other == source) {
             return NULL;
         }
-        if (other->filter.keywords == source->filter.keywords) {
+        if (other->filter.keywords == source->filter.keywords && is_type(other, source->type) &&
+            !is_type(source, "x-v2")) {
             return other;
         }
     }
@@ -113,8 +119,28 @@ static void print_keywords(const struct config *c, const struct source_settings 
     }
     fprintf(out, "  keywords: %zu\n", filter->keyword_count);
     for (size_t i = 0; i < filter->keyword_count; i++) {
-        print_keyword(&filter->keywords[i], out);
+        print_meaning(&filter->keywords[i], out);
+        print_tracked(&filter->keywords[i], out);
     }
+}
+
+/* -1: memory is out. */
+static int print_rules(const struct source_settings *source, FILE *out, FILE *errors)
+{
+    struct err e;
+    struct rules *rules = rules_of_source((const struct source_x_v2_settings *)source, &e);
+    if (!rules) {
+        fprintf(errors, "%s\n", e.text);
+        return -1;
+    }
+    rules_print_packing(rules, out);
+    fprintf(out, "  keywords: %zu\n", source->filter.keyword_count);
+    for (uint32_t i = 0; i < source->filter.keyword_count; i++) {
+        print_meaning(&source->filter.keywords[i], out);
+        rules_print_line(rules, i, out);
+    }
+    rules_free(rules);
+    return 0;
 }
 
 /* Is the address one of the network's that closed this API? */
@@ -140,23 +166,44 @@ static bool has_path(const char *url)
     return host && strchr(host + 3, '/');
 }
 
-static void print_source(const struct config *c, const struct source_settings *source, FILE *out)
+static void print_x_v2(const struct source_x_v2_settings *x, FILE *out)
+{
+    fprintf(out, "  bearer token: %s\n",
+            !x->common.bearer_token ? "fetched with api_key and api_secret"
+            : x->api_key            ? "given; fetched anew when it is refused"
+                                    : "given");
+    if (x->backfill_minutes) {
+        fprintf(out, "  after an outage the last %lld minute%s are sent again\n",
+                (long long)x->backfill_minutes, plural((size_t)x->backfill_minutes));
+    }
+}
+
+static int print_source(const struct config *c, const struct source_settings *source, FILE *out, FILE *errors)
 {
     /* A query may hold a key; the path is enough to recognise the server. */
     int shown = (int)strcspn(source->url ? source->url : "", "?");
     fprintf(out, "\n[source %s] %s, %.*s\n", source->name, source->type, shown,
             source->url ? source->url : "");
-    if (source->url && is_x_itself(source->url)) {
+    if (is_type(source, "x-v2")) {
+        print_x_v2((const struct source_x_v2_settings *)source, out);
+    } else if (source->url && is_x_itself(source->url)) {
         fputs("  note: X closed its v1.1 streams in March 2023 and answers 403; name a compatible server\n",
               out);
     }
-    if (source->url && !has_path(source->url)) {
+    if (is_type(source, "x-v1") && source->url && !has_path(source->url)) {
         fputs("  note: the address has no path; a v1.1 stream's is usually /1.1/statuses/filter.json\n", out);
+    }
+    if (source->tls_insecure_accept_any_certificate) {
+        fputs("  note: any certificate is accepted, so whoever answers at this address is believed\n", out);
     }
     fprintf(out, "  store_raw: %s\n", yes_no(source->store_raw));
     print_languages(&source->filter, out);
     print_flags(&source->filter, out);
+    if (is_type(source, "x-v2")) {
+        return print_rules(source, out, errors);
+    }
     print_keywords(c, source, out);
+    return 0;
 }
 
 /* --- the rest --- */
@@ -216,7 +263,9 @@ int check_run(const struct config *c, FILE *out, FILE *errors)
         fputs("It has no [sink NAME] section: roost etl will not run with it.\n", out);
     }
     for (const struct config_section *s = config_first(c, "source"); s; s = config_next(s)) {
-        print_source(c, config_section_settings(s), out);
+        if (print_source(c, config_section_settings(s), out, errors)) {
+            return 1;
+        }
     }
     print_bridge(c, out);
     print_etl(c, out);

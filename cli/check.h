@@ -13,7 +13,7 @@ size_t check_print_mistakes(const struct config *c, FILE *errors);
 
 /* With mistakes: prints them to `errors` and returns 2. Else prints to `out` how each keyword line was
  * understood, which part of it the source's server cannot express, and what the sections amount to, without
- * any secret, and returns 0. Kinds that the config was not loaded with are left out. */
+ * any secret, and returns 0 (1: memory is out). Kinds that the config was not loaded with are left out. */
 int check_run(const struct config *c, FILE *out, FILE *errors);
 
 #endif

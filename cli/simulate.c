@@ -1,8 +1,12 @@
 #include "cli/simulate.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "cli/command.h"
+#include "simulator/fault.h"
+#include "simulator/posts.h"
+#include "simulator/rule_store.h"
 #include "simulator/sample.h"
 #include "simulator/simulator.h"
 
@@ -17,12 +21,22 @@
 
 enum option_code {
     OPTION_LISTEN = 1000,
+    OPTION_API,
+    OPTION_BEARER_TOKEN,
+    OPTION_ACCESS,
+    OPTION_RULES,
+    OPTION_RULE_LENGTH,
+    OPTION_RULE_DELAY,
+    OPTION_CONNECTIONS,
+    OPTION_SECOND_CONNECTION,
+    OPTION_NAMES,
     OPTION_FILE,
     OPTION_CONTROL,
     OPTION_SAMPLE_COUNT,
     OPTION_PRINT_SAMPLE,
     OPTION_SEED,
     OPTION_RATE,
+    OPTION_SPEED,
     OPTION_WAIT,
     OPTION_LOOP,
     OPTION_TOTAL,
@@ -43,43 +57,76 @@ enum option_code {
     OPTION_LIMIT_RATE,
     OPTION_ANSWER,
     OPTION_MAX_CONNECTS,
+    OPTION_TLS,
+    OPTION_TLS_CERTIFICATE,
+    OPTION_TLS_KEY,
+    OPTION_TLS_WRITE,
+    OPTION_FAULTS,
+    OPTION_FAULTS_RANDOM,
+    OPTION_FAULTS_COUNT,
+    OPTION_FAULTS_OVER,
+    OPTION_FAULTS_WITHOUT,
+    OPTION_FAULTS_PRINT,
     OPTION_HELP
 };
 
-static const struct option OPTIONS[] = {{"listen", required_argument, NULL, OPTION_LISTEN},
-                                        {"file", required_argument, NULL, OPTION_FILE},
-                                        {"control", required_argument, NULL, OPTION_CONTROL},
-                                        {"sample-count", required_argument, NULL, OPTION_SAMPLE_COUNT},
-                                        {"print-sample", required_argument, NULL, OPTION_PRINT_SAMPLE},
-                                        {"seed", required_argument, NULL, OPTION_SEED},
-                                        {"rate", required_argument, NULL, OPTION_RATE},
-                                        {"wait", no_argument, NULL, OPTION_WAIT},
-                                        {"loop", no_argument, NULL, OPTION_LOOP},
-                                        {"total", required_argument, NULL, OPTION_TOTAL},
-                                        {"at-end", required_argument, NULL, OPTION_AT_END},
-                                        {"fresh-ids", no_argument, NULL, OPTION_FRESH_IDS},
-                                        {"recorded-ids", no_argument, NULL, OPTION_RECORDED_IDS},
-                                        {"api-key", required_argument, NULL, OPTION_API_KEY},
-                                        {"api-secret", required_argument, NULL, OPTION_API_SECRET},
-                                        {"access-token", required_argument, NULL, OPTION_ACCESS_TOKEN},
-                                        {"access-secret", required_argument, NULL, OPTION_ACCESS_SECRET},
-                                        {"no-auth", no_argument, NULL, OPTION_NO_AUTH},
-                                        {"no-filter", no_argument, NULL, OPTION_NO_FILTER},
-                                        {"cut-after", required_argument, NULL, OPTION_CUT_AFTER},
-                                        {"repeat", required_argument, NULL, OPTION_REPEAT},
-                                        {"keep-alive", required_argument, NULL, OPTION_KEEP_ALIVE},
-                                        {"chunk", required_argument, NULL, OPTION_CHUNK},
-                                        {"queue", required_argument, NULL, OPTION_QUEUE},
-                                        {"limit-rate", required_argument, NULL, OPTION_LIMIT_RATE},
-                                        {"answer", required_argument, NULL, OPTION_ANSWER},
-                                        {"max-connects", required_argument, NULL, OPTION_MAX_CONNECTS},
-                                        {"help", no_argument, NULL, OPTION_HELP},
-                                        {NULL, 0, NULL, 0}};
+static const struct option OPTIONS[] = {
+    {"listen", required_argument, NULL, OPTION_LISTEN},
+    {"api", required_argument, NULL, OPTION_API},
+    {"bearer-token", required_argument, NULL, OPTION_BEARER_TOKEN},
+    {"access", required_argument, NULL, OPTION_ACCESS},
+    {"rules", required_argument, NULL, OPTION_RULES},
+    {"rule-length", required_argument, NULL, OPTION_RULE_LENGTH},
+    {"rule-delay", required_argument, NULL, OPTION_RULE_DELAY},
+    {"connections", required_argument, NULL, OPTION_CONNECTIONS},
+    {"second-connection", required_argument, NULL, OPTION_SECOND_CONNECTION},
+    {"names", required_argument, NULL, OPTION_NAMES},
+    {"file", required_argument, NULL, OPTION_FILE},
+    {"control", required_argument, NULL, OPTION_CONTROL},
+    {"sample-count", required_argument, NULL, OPTION_SAMPLE_COUNT},
+    {"print-sample", required_argument, NULL, OPTION_PRINT_SAMPLE},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"rate", required_argument, NULL, OPTION_RATE},
+    {"speed", required_argument, NULL, OPTION_SPEED},
+    {"wait", no_argument, NULL, OPTION_WAIT},
+    {"loop", no_argument, NULL, OPTION_LOOP},
+    {"total", required_argument, NULL, OPTION_TOTAL},
+    {"at-end", required_argument, NULL, OPTION_AT_END},
+    {"fresh-ids", no_argument, NULL, OPTION_FRESH_IDS},
+    {"recorded-ids", no_argument, NULL, OPTION_RECORDED_IDS},
+    {"api-key", required_argument, NULL, OPTION_API_KEY},
+    {"api-secret", required_argument, NULL, OPTION_API_SECRET},
+    {"access-token", required_argument, NULL, OPTION_ACCESS_TOKEN},
+    {"access-secret", required_argument, NULL, OPTION_ACCESS_SECRET},
+    {"no-auth", no_argument, NULL, OPTION_NO_AUTH},
+    {"no-filter", no_argument, NULL, OPTION_NO_FILTER},
+    {"cut-after", required_argument, NULL, OPTION_CUT_AFTER},
+    {"repeat", required_argument, NULL, OPTION_REPEAT},
+    {"keep-alive", required_argument, NULL, OPTION_KEEP_ALIVE},
+    {"chunk", required_argument, NULL, OPTION_CHUNK},
+    {"queue", required_argument, NULL, OPTION_QUEUE},
+    {"limit-rate", required_argument, NULL, OPTION_LIMIT_RATE},
+    {"answer", required_argument, NULL, OPTION_ANSWER},
+    {"max-connects", required_argument, NULL, OPTION_MAX_CONNECTS},
+    {"tls", no_argument, NULL, OPTION_TLS},
+    {"tls-certificate", required_argument, NULL, OPTION_TLS_CERTIFICATE},
+    {"tls-key", required_argument, NULL, OPTION_TLS_KEY},
+    {"tls-write", required_argument, NULL, OPTION_TLS_WRITE},
+    {"faults", required_argument, NULL, OPTION_FAULTS},
+    {"faults-random", required_argument, NULL, OPTION_FAULTS_RANDOM},
+    {"faults-count", required_argument, NULL, OPTION_FAULTS_COUNT},
+    {"faults-over", required_argument, NULL, OPTION_FAULTS_OVER},
+    {"faults-without", required_argument, NULL, OPTION_FAULTS_WITHOUT},
+    {"faults-print", no_argument, NULL, OPTION_FAULTS_PRINT},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0}};
 
 static const char HELP[] =
-    "The streaming API v1.1 (statuses/filter.json, statuses/sample.json) on this machine, playing recorded "
-    "messages.\n"
+    "X's streaming APIs on this machine, playing recorded messages: v1.1 (statuses/filter.json, "
+    "statuses/sample.json)\n"
+    "and v2 (the filtered stream and its rules).\n"
     "\n"
+    "  --api 1|2|1,2             which API is served (1)\n"
     "  --listen ADDRESS:PORT     where to listen (127.0.0.1:8080); port 0: any free one, printed on stdout\n"
     "What is played\n"
     "  --file FILE               messages, one JSON object a line; without it: a sample of roost's own\n"
@@ -92,7 +139,8 @@ static const char HELP[] =
     "How fast and how long\n"
     "  --rate N                  N messages a second, whoever listens; without it: as fast as each client "
     "reads\n"
-    "  --wait                    with --rate: begin with the first connection\n"
+    "  --speed X                 by the messages' own times, X times as fast as they were posted\n"
+    "  --wait                    with --rate or --speed: begin with the first connection\n"
     "  --loop                    begin again after the last message\n"
     "  --total N                 end after N messages in all\n"
     "  --at-end hold|close|exit  after the last message: keep the stream open (the default), close it, or "
@@ -103,18 +151,46 @@ static const char HELP[] =
     "                            " SIMULATOR_API_KEY " / " SIMULATOR_API_SECRET "\n"
     "                            " SIMULATOR_ACCESS_TOKEN " / " SIMULATOR_ACCESS_SECRET "\n"
     "  --no-auth                 let everybody in; the user of Basic authentication names the account\n"
+    "API v2\n"
+    "  --bearer-token TOKEN      of the (first) account's app; without it the published one:\n"
+    "                            " SIMULATOR_BEARER_TOKEN "\n"
+    "  --access pay|enterprise   pay: 1,000 rules of 1,024 characters (the default); enterprise: 25,000 of "
+    "2,048,\n"
+    "                            two connections with --rate, backfill\n"
+    "  --rules N --rule-length N --connections N\n"
+    "                            other limits than those of the access level\n"
+    "  --rule-delay SECONDS      an added rule works after so long (0; on X about 20)\n"
+    "  --second-connection refuse|replace\n"
+    "                            one connection too many is answered 429 (the default), or ends the oldest\n"
+    "  --names tweets|posts      posts: edit_history_post_ids, referenced_posts, note_post\n"
     "How it behaves\n"
     "  --no-filter               every message matches, whatever track and language say\n"
     "  --cut-after N             break each stream off in the middle of a message, after N whole ones\n"
-    "  --repeat N                begin each stream with the last N messages before it again, as after a "
+    "  --repeat N                (v1.1) begin each stream with the last N messages before it again, as after "
+    "a "
     "reconnection\n"
-    "  --keep-alive SECONDS      an empty line after so long without data (30)\n"
+    "  --keep-alive SECONDS      an empty line after so long without data (30; API v2: 20)\n"
     "  --chunk N|random|message  HTTP chunks of N bytes, of random size, or one per message\n"
     "  --queue BYTES             kept for a client that reads too slowly, with --rate (4194304)\n"
     "  --limit-rate N            with --rate: deliver at most N messages a second, count the rest in limit "
     "messages\n"
     "  --answer STATUS[:COUNT]   answer with this HTTP status (the first COUNT requests only)\n"
     "  --max-connects N/MINUTES  answer 420 to more than N attempts of an account in so many minutes\n"
+    "                            (API v2: 429, 50/15 without the option)\n"
+    "TLS\n"
+    "  --tls                     https with a certificate made here, for localhost and the address listened "
+    "at\n"
+    "  --tls-write FILE          write that certificate (PEM), for the client to trust\n"
+    "  --tls-certificate FILE --tls-key FILE\n"
+    "                            another one, PEM\n"
+    "What goes wrong (docs/simulator.md has the table of faults)\n"
+    "  --faults FILE             a script, one fault a line: message 100 cut how=reset\n"
+    "  --faults-random SEED      a script made at random, the same for the same seed\n"
+    "  --faults-count N --faults-over SECONDS\n"
+    "                            how many random faults (10) within how long (60)\n"
+    "  --faults-without FAULT,...\n"
+    "                            kinds that are left out of it\n"
+    "  --faults-print            print the script of --faults or --faults-random and exit\n"
     "  --help                    this text\n"
     "\n"
     "Exit status: 0 stopped by a signal or played out, 1 failed (port in use), 2 wrong arguments. See "
@@ -127,7 +203,13 @@ struct arguments {
     struct oauth_account accounts[ACCOUNTS_MAX];
     size_t given[4]; /* how often each of the four options of an account came */
     int fresh;       /* 1 fresh, 0 recorded, -1 not said */
+    bool faults_random, faults_print;
+    uint64_t faults_seed;
+    size_t faults_count, faults_over;
+    const char *faults_without;
+    struct buffer faults; /* the script */
     int64_t print_sample;
+    size_t rules, rule_length, connections; /* 0: not said */
     bool help;
 };
 
@@ -237,6 +319,79 @@ static int read_account(struct arguments *c, int code, const char *value)
     return 0;
 }
 
+/* "1", "2" or "1,2" */
+static int read_api(const char *value, struct simulator_options *o)
+{
+    bool both = strcmp(value, "1,2") == 0;
+    o->api_1 = both || strcmp(value, "1") == 0;
+    o->api_2 = both || strcmp(value, "2") == 0;
+    return o->api_1 || o->api_2 ? 0 : wrong("api", value, "1, 2 or 1,2 is needed");
+}
+
+/* One of two words; 1 for the second. */
+static int read_either(const char *option, const char *value, const char *first, const char *second,
+                       bool *into)
+{
+    char right[80];
+    *into = strcmp(value, second) == 0;
+    if (*into || strcmp(value, first) == 0) {
+        return 0;
+    }
+    snprintf(right, sizeof right, "%s or %s is needed", first, second);
+    return wrong(option, value, right);
+}
+
+static int read_size(const char *option, const char *value, int64_t most, size_t *into)
+{
+    int64_t number;
+    if (read_number(option, value, 1, most, &number) < 0) {
+        return -1;
+    }
+    *into = (size_t)number;
+    return 0;
+}
+
+static int read_api2(struct arguments *c, int code, const char *value)
+{
+    struct simulator_options *o = &c->options;
+    double seconds = 0;
+    switch (code) {
+    case OPTION_API:
+        return read_api(value, o);
+    case OPTION_BEARER_TOKEN:
+        o->bearer_token = value;
+        return 0;
+    case OPTION_ACCESS:
+        return read_either("access", value, "pay", "enterprise", &o->enterprise);
+    case OPTION_RULES:
+        return read_size("rules", value, RULE_STORE_MOST, &c->rules);
+    case OPTION_RULE_LENGTH:
+        return read_size("rule-length", value, RULE_STORE_LENGTH_MOST, &c->rule_length);
+    case OPTION_RULE_DELAY:
+        if (read_real("rule-delay", value, 0, 86400, &seconds) < 0) {
+            return -1;
+        }
+        o->rule_delay_ms = llround(seconds * 1000);
+        return 0;
+    case OPTION_CONNECTIONS:
+        return read_size("connections", value, SIMULATOR_CONNECTIONS_MAX, &c->connections);
+    case OPTION_SECOND_CONNECTION:
+        return read_either("second-connection", value, "refuse", "replace", &o->second_replaces);
+    default: /* OPTION_NAMES */
+        return read_either("names", value, "tweets", "posts", &o->newer_names);
+    }
+}
+
+/* What was not said follows from the access level ("About the X API", 2026). */
+static void apply_access(struct arguments *c)
+{
+    struct simulator_options *o = &c->options;
+    bool two = o->enterprise && (o->rate > 0 || o->speed > 0);
+    o->rules_maximum = c->rules ? c->rules : o->enterprise ? 25000 : 1000;
+    o->rule_length = c->rule_length ? c->rule_length : o->enterprise ? 2048 : 1024;
+    o->connections = (unsigned)(c->connections ? c->connections : two ? 2 : 1);
+}
+
 static int read_what_is_played(struct arguments *c, int code, const char *value)
 {
     struct simulator_options *o = &c->options;
@@ -275,6 +430,8 @@ static int read_pace(struct arguments *c, int code, const char *value)
     switch (code) {
     case OPTION_RATE:
         return read_real("rate", value, 0.001, 1e6, &o->rate);
+    case OPTION_SPEED:
+        return read_real("speed", value, 0.001, 1e6, &o->speed);
     case OPTION_WAIT:
         o->wait_for_client = true;
         return 0;
@@ -323,7 +480,7 @@ static int read_behaviour(struct arguments *c, int code, const char *value)
         if (read_real("keep-alive", value, 0.001, 86400, &seconds) < 0) {
             return -1;
         }
-        o->keep_alive_ms = llround(seconds * 1000);
+        o->keep_alive_ms = o->keep_alive_v2_ms = llround(seconds * 1000);
         return 0;
     case OPTION_CHUNK:
         return read_chunk(value, o);
@@ -345,6 +502,44 @@ static int read_behaviour(struct arguments *c, int code, const char *value)
     }
 }
 
+static int read_tls(struct arguments *c, int code, const char *value)
+{
+    struct simulator_options *o = &c->options;
+    const char **files[] = {&o->tls_certificate, &o->tls_key, &o->tls_write};
+    o->tls = true;
+    if (code != OPTION_TLS) {
+        *files[code - OPTION_TLS_CERTIFICATE] = value;
+    }
+    return 0;
+}
+
+static int read_faults(struct arguments *c, int code, const char *value)
+{
+    int64_t number = 0;
+    switch (code) {
+    case OPTION_FAULTS:
+        c->options.faults_name = value;
+        return 0;
+    case OPTION_FAULTS_RANDOM:
+        c->faults_random = true;
+        if (read_number("faults-random", value, 0, INT64_MAX, &number) < 0) {
+            return -1;
+        }
+        c->faults_seed = (uint64_t)number;
+        return 0;
+    case OPTION_FAULTS_COUNT:
+        return read_size("faults-count", value, FAULTS_MAX, &c->faults_count);
+    case OPTION_FAULTS_OVER:
+        return read_size("faults-over", value, 2592000, &c->faults_over);
+    case OPTION_FAULTS_WITHOUT:
+        c->faults_without = value;
+        return 0;
+    default: /* OPTION_FAULTS_PRINT */
+        c->faults_print = true;
+        return 0;
+    }
+}
+
 static int read_option(struct arguments *c, int code, const char *value)
 {
     if (code == '?') {
@@ -352,6 +547,15 @@ static int read_option(struct arguments *c, int code, const char *value)
     }
     if (code >= OPTION_API_KEY && code <= OPTION_ACCESS_SECRET) {
         return read_account(c, code, value);
+    }
+    if (code >= OPTION_API && code <= OPTION_NAMES) {
+        return read_api2(c, code, value);
+    }
+    if (code >= OPTION_TLS && code <= OPTION_TLS_WRITE) {
+        return read_tls(c, code, value);
+    }
+    if (code >= OPTION_FAULTS && code <= OPTION_FAULTS_PRINT) {
+        return read_faults(c, code, value);
     }
     if (code >= OPTION_RATE && code <= OPTION_AT_END) {
         return read_pace(c, code, value);
@@ -382,13 +586,30 @@ static int read_arguments(struct arguments *c, int argc, char **argv)
         }
     }
     struct simulator_options *o = &c->options;
-    if (o->rate <= 0 && (o->wait_for_client || o->limit_rate > 0)) {
-        fprintf(stderr, "roost simulate: --wait and --limit-rate need --rate\n");
+    if (o->rate <= 0 && o->speed <= 0 && (o->wait_for_client || o->limit_rate > 0)) {
+        fprintf(stderr, "roost simulate: --wait and --limit-rate need --rate or --speed\n");
         result = -1;
     }
+    apply_access(c);
     o->accounts = c->accounts;
     o->account_count = c->given[0];
     o->fresh_ids = c->fresh < 0 ? !o->file : c->fresh;
+    return result;
+}
+
+/* The sample's tweets as payloads of API v2, in place of its lines. */
+static int turn_into_payloads(struct buffer *lines, struct err *e)
+{
+    struct playlist *list = playlist_from(lines, NULL, e);
+    struct posts *posts = list ? posts_make(list, true, e) : NULL;
+    for (size_t i = 0; posts && i < playlist_count(list); i++) {
+        struct view payload = posts_at(posts, i)->payload;
+        buffer_add_view(lines, payload);
+        buffer_add_text(lines, payload.at ? "\n" : "");
+    }
+    int result = posts ? 0 : -1;
+    posts_free(posts);
+    playlist_free(list);
     return result;
 }
 
@@ -397,7 +618,8 @@ static int print_sample(const struct arguments *c)
     struct err e;
     struct buffer lines = BUFFER((size_t)2 << 30);
     int status = 0;
-    if (sample_write((size_t)c->print_sample, c->options.seed, SAMPLE_START_MS, &lines, &e) < 0) {
+    if (sample_write((size_t)c->print_sample, c->options.seed, SAMPLE_START_MS, &lines, &e) < 0 ||
+        (c->options.api_2 && turn_into_payloads(&lines, &e) < 0)) {
         fprintf(stderr, "roost simulate: %s\n", e.text);
         status = err_exit_status(&e);
     } else if (fwrite(lines.data, 1, lines.length, stdout) != lines.length || fflush(stdout) != 0) {
@@ -425,7 +647,7 @@ static int serve(struct simulator_options *options)
     static const struct log_context context = {"simulate", NULL};
     log_info(&context, "%zu messages, %zu of them tweets", simulator_messages(simulator),
              simulator_tweets(simulator));
-    printf("listening on http://%s\n", simulator_address(simulator));
+    printf("listening on %s://%s\n", options->tls ? "https" : "http", simulator_address(simulator));
     fflush(stdout);
     if (simulator_run(simulator, &e) < 0) {
         goto fail;
@@ -442,9 +664,67 @@ done:
     return status;
 }
 
+/* The script of the options as text, in c->faults. */
+static int load_faults(struct arguments *c, struct err *e)
+{
+    if (c->faults_random && c->options.faults_name) {
+        return err_set(e, ERR_FATAL, "either --faults or --faults-random");
+    }
+    if (c->options.faults_name && file_read(c->options.faults_name, &c->faults, e) < 0) {
+        return -1;
+    }
+    if (c->faults_random && fault_script_random(c->faults_seed, c->faults_count, (unsigned)c->faults_over,
+                                                c->faults_without, &c->faults, e) < 0) {
+        return -1;
+    }
+    if (c->options.faults_name || c->faults_random) {
+        c->options.faults = buffer_string(&c->faults);
+    }
+    return 0;
+}
+
+/* Read and written again, so that what is printed is what would be carried out. */
+static int print_faults(const struct arguments *c, struct err *e)
+{
+    struct fault_script script = {0};
+    struct buffer lines = BUFFER((size_t)64 << 20);
+    const char *name = c->options.faults_name ? c->options.faults_name : "the random faults";
+    int result = c->options.faults
+                     ? fault_script_read(buffer_view(&c->faults), name, &script, e)
+                     : err_set(e, ERR_FATAL, "--faults-print needs --faults or --faults-random");
+    for (size_t i = 0; result == 0 && i < script.count; i++) {
+        fault_print(&script.items[i], &lines);
+        buffer_add_byte(&lines, '\n');
+    }
+    if (result == 0 && (fwrite(lines.data, 1, lines.length, stdout) != lines.length || fflush(stdout) != 0)) {
+        result = err_set(e, ERR_RETRY, "writing the faults: %s", strerror(errno));
+    }
+    fault_script_free(&script);
+    buffer_free(&lines);
+    return result;
+}
+
+static int run_with_faults(struct arguments *c)
+{
+    struct err e;
+    int status;
+    if (load_faults(c, &e) < 0 || (c->faults_print && print_faults(c, &e) < 0)) {
+        fprintf(stderr, "roost simulate: %s\n", e.text);
+        status = err_exit_status(&e);
+    } else {
+        status = c->faults_print ? 0 : serve(&c->options);
+    }
+    buffer_free(&c->faults);
+    return status;
+}
+
 int simulate_run(int argc, char **argv)
 {
-    struct arguments c = {.options = SIMULATOR_OPTIONS, .fresh = -1};
+    struct arguments c = {.options = SIMULATOR_OPTIONS,
+                          .fresh = -1,
+                          .faults_count = 10,
+                          .faults_over = 60,
+                          .faults = BUFFER(16 << 20)};
     c.options.listen = "127.0.0.1:8080";
     if (read_arguments(&c, argc, argv) < 0) {
         fputs("Try: roost simulate --help\n", stderr);
@@ -454,7 +734,7 @@ int simulate_run(int argc, char **argv)
         printf("usage: roost %s\n\n%s", simulate_command.usage, HELP);
         return 0;
     }
-    return c.print_sample ? print_sample(&c) : serve(&c.options);
+    return c.print_sample ? print_sample(&c) : run_with_faults(&c);
 }
 
 const struct command simulate_command = {

@@ -58,7 +58,7 @@ int lines_next(struct lines *lines, struct line *line)
 
 static struct config_line *collect(struct config *c, const char *file, struct view text, size_t *count)
 {
-    size_t most = 1;
+    size_t most = text.length && text.at[text.length - 1] != '\n';
     for (size_t i = 0; i < text.length; i++) {
         most += text.at[i] == '\n';
     }

@@ -7,6 +7,7 @@ const struct backoff_timing backoff_documented = {
             [BACKOFF_HTTP] = {5 * 1000, 320 * 1000},
             [BACKOFF_RATE_LIMIT] = {60 * 1000, 3600 * 1000},
             [BACKOFF_FINAL] = {60 * 1000, 3600 * 1000},
+            [BACKOFF_SPEND] = {900 * 1000, 3600 * 1000},
         },
     .calm = 10 * 1000,
 };
@@ -40,6 +41,7 @@ void backoff_established(struct backoff *b)
     b->steps[BACKOFF_HTTP] = 0;
     b->steps[BACKOFF_RATE_LIMIT] = 0;
     b->steps[BACKOFF_FINAL] = 0;
+    b->steps[BACKOFF_SPEND] = 0;
 }
 
 int64_t backoff_dropped(struct backoff *b, const struct backoff_timing *timing, int64_t lived_ms,

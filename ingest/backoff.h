@@ -22,6 +22,8 @@ enum backoff_ladder {
     BACKOFF_RATE_LIMIT, /* 420 or 429: 60, 120, 240 s ... 1 h */
     BACKOFF_FINAL, /* 401, 403 ... from a server that streamed for these credentials before: 1, 2, 4 min ... 1
                       h */
+    BACKOFF_SPEND, /* the account's posts are used up until a date or until they are paid for: 15, 30, 60 min
+                    */
     BACKOFF_LADDERS
 };
 
@@ -33,9 +35,10 @@ struct backoff_timing {
     int64_t calm; /* a stream that lived this long has earned a reconnection at once */
 };
 
-/* The documents' values. They give the rate-limit ladder no end; roost's is 1 h: a ban that outlives it has
- * been met by then with six attempts in two hours and is asked once an hour, which no published window (15
- * min, 24 h) punishes. */
+/* The documents' values. A spent account comes back by itself with its next period, or when somebody has
+ * paid; it is asked once an hour by then, and an answer without posts costs nothing. They give the rate-limit
+ * ladder no end; roost's is 1 h: a ban that outlives it has been met by then with six attempts in two hours
+ * and is asked once an hour, which no published window (15 min, 24 h) punishes. */
 extern const struct backoff_timing backoff_documented;
 
 enum {

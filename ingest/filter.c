@@ -17,6 +17,7 @@ enum {
 /* The matcher knows `count` lines as written, and behind them the wider forms in which some were asked for.
  */
 struct filter {
+    enum filter_server server;
     const struct filter_settings *settings;
     struct arena *arena;
     struct matcher *matcher;
@@ -67,7 +68,7 @@ static size_t collect(struct filter *f, struct keyword *all, struct buffer *phra
         all[i] = f->settings->keywords[i].keyword;
         f->wants = f->wants || wants_something(&all[i]);
         buffer_reset(phrase);
-        int beyond = keyword_track(&all[i], phrase);
+        int beyond = f->server == FILTER_SERVER_TRACK ? keyword_track(&all[i], phrase) : 0;
         if (phrase->length && (beyond & (KEYWORD_BEYOND_ORDER | KEYWORD_BEYOND_LENGTH))) {
             all[count++] = wider_keyword(arena_view(f->arena, buffer_view(phrase)), f->arena);
         }
@@ -107,6 +108,12 @@ done:
 
 struct filter *filter_new(const struct filter_settings *settings, struct err *e)
 {
+    return filter_new_for(FILTER_SERVER_TRACK, settings, e);
+}
+
+struct filter *filter_new_for(enum filter_server server, const struct filter_settings *settings,
+                              struct err *e)
+{
     struct filter *f = calloc(1, sizeof *f);
     struct arena *arena = arena_new(LINES_MAXIMUM);
     if (!f || !arena) {
@@ -115,6 +122,7 @@ struct filter *filter_new(const struct filter_settings *settings, struct err *e)
         err_set(e, ERR_RETRY, "no memory for %zu keywords", settings->keyword_count);
         return NULL;
     }
+    f->server = server;
     f->settings = settings;
     f->arena = arena;
     f->count = settings->keyword_count;
@@ -165,18 +173,47 @@ static void add_once(struct view_list *list, struct view *items, struct view lin
     items[list->count++] = line;
 }
 
-/* Sets p->keywords; *wider: a wider form matched. */
-static void set_keywords(const struct filter *f, const struct matcher_result *result, struct arena *a,
-                         struct post *p, bool *wider)
+static int compare_lines(const void *a, const void *b)
 {
-    struct view *items = result->matched_count ? arena_zeroed(a, result->matched_count, sizeof *items) : NULL;
-    struct view_list list = {items, 0};
-    for (size_t i = 0; items && i < result->matched_count; i++) {
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The lines that are known to match and those that the matcher found, in the list's order; *wider: a wider
+ * form matched. */
+static size_t *lines_of(const struct filter *f, const struct matcher_result *result, struct arena *a,
+                        const size_t *known, size_t *count, bool *wider)
+{
+    size_t used = 0, most = result->matched_count + *count;
+    size_t *lines = most ? arena_zeroed(a, most, sizeof *lines) : NULL;
+    for (size_t i = 0; lines && i < result->matched_count; i++) {
         if (result->matched[i] < f->count) {
-            add_once(&list, items, f->lines[result->matched[i]]);
+            lines[used++] = result->matched[i];
         } else {
             *wider = true;
         }
+    }
+    for (size_t i = 0; lines && i < *count; i++) {
+        if (known[i] < f->count) {
+            lines[used++] = known[i];
+        }
+    }
+    if (lines && *count) {
+        qsort(lines, used, sizeof *lines, compare_lines);
+    }
+    *count = used;
+    return lines;
+}
+
+/* Sets p->keywords; *wider: a wider form matched. */
+static void set_keywords(const struct filter *f, const struct matcher_result *result, struct arena *a,
+                         struct post *p, const size_t *known, size_t count, bool *wider)
+{
+    const size_t *lines = lines_of(f, result, a, known, &count, wider);
+    struct view *items = count ? arena_zeroed(a, count, sizeof *items) : NULL;
+    struct view_list list = {items, 0};
+    for (size_t i = 0; items && i < count; i++) {
+        add_once(&list, items, f->lines[lines[i]]);
     }
     p->keywords = (struct view_list){list.count ? items : NULL, list.count};
 }
@@ -218,6 +255,12 @@ static struct matcher_input input_of(const struct post *p, struct arena *a)
 
 bool filter_match(const struct filter *f, struct arena *a, struct post *p)
 {
+    return filter_match_known(f, a, p, NULL, 0);
+}
+
+bool filter_match_known(const struct filter *f, struct arena *a, struct post *p, const size_t *known,
+                        size_t count)
+{
     const struct filter_settings *s = f->settings;
     struct matcher_input input = input_of(p, a);
     struct matcher_result result;
@@ -226,8 +269,11 @@ bool filter_match(const struct filter *f, struct arena *a, struct post *p)
     if (matcher_match(f->matcher, &input, a, &result)) {
         return true;
     }
-    set_keywords(f, &result, a, p, &wider);
+    set_keywords(f, &result, a, p, known, count, &wider);
     bool matched = p->keywords.count > 0;
+    if (count) {
+        return true;
+    }
     switch (s->local_filter) {
     case FILTER_LOCAL_NO:
         return true;
@@ -235,7 +281,10 @@ bool filter_match(const struct filter *f, struct arena *a, struct post *p)
         return (matched || !f->wants) && !result.excluded_count && switches_allow(s, p) &&
                language_allowed(s, p);
     default:
-        return !result.excluded_count && switches_allow(s, p) && (matched || !wider);
+        return f->server == FILTER_SERVER_RULES ||
+               (f->server == FILTER_SERVER_RULES_PART && !result.excluded_count) ||
+               (f->server == FILTER_SERVER_TRACK && !result.excluded_count && switches_allow(s, p) &&
+                (matched || !wider));
     }
 }
 

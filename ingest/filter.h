@@ -10,7 +10,10 @@
  * exclusion matches, what the switches forbid, and what matches no line while all words of a line that was
  * asked for in a wider form are there (a phrase, whose words a v1.1 server finds in any order and place; a
  * line longer than 60 bytes). Everything else the server had a reason to deliver, and it is stored, perhaps
- * with no keyword.
+ * with no keyword. A server that takes rules (X v2) is asked for all of it, exclusions and switches included:
+ * there auto leaves nothing out, but for exclusions that found no room in the rules.
+ *
+ * What is known to match a `= rule` line is kept in any case: nothing of the list is added to such a rule.
  *
  * Read-only once made, so any number of threads may match with it.
  */
@@ -27,8 +30,17 @@
 
 struct filter;
 
+/* What the server was asked with. */
+enum filter_server {
+    FILTER_SERVER_TRACK,
+    FILTER_SERVER_RULES,
+    FILTER_SERVER_RULES_PART /* rules in which not all exclusions found room */
+};
+
 /* The settings must outlive the filter. NULL: memory is out, or the keywords are too long for the matcher. */
-struct filter *filter_new(const struct filter_settings *settings, struct err *e);
+struct filter *filter_new(const struct filter_settings *settings, struct err *e); /* FILTER_SERVER_TRACK */
+struct filter *filter_new_for(enum filter_server server, const struct filter_settings *settings,
+                              struct err *e);
 
 /* Sets p->keywords: the lines that match, as written but in lower case, each once, in the list's order (the
  * items live in the arena, the lines in the filter). True when the post is to be kept. With a full arena it
@@ -36,6 +48,12 @@ struct filter *filter_new(const struct filter_settings *settings, struct err *e)
  * the post; in a retweet "RT
  * @name: " is a mention too. */
 bool filter_match(const struct filter *f, struct arena *a, struct post *p);
+
+/* The same for a post of which it is known by other means that it matches `count` of the lines too, given by
+ * their indices in the settings' list (those that are no less than the list's length are passed over): a `=
+ * rule` line is matched by the network alone. With count > 0 the post is kept. */
+bool filter_match_known(const struct filter *f, struct arena *a, struct post *p, const size_t *known,
+                        size_t count);
 
 /* Appends the value of the v1.1 parameter `track`: what the server is asked for, comma separated, not
  * percent-encoded, each phrase once. Nothing when no keyword can be asked for. */

@@ -4,8 +4,8 @@
  * clock of its own for stalls (libcurl's low-speed limit takes a healthy idle stream for dead: it averages
  * keep-alives away), and sorts every way a request can end into one of four. Guarantees: a connection is used
  * for one request and never reused; no redirect is followed (it is reported as a status); certificates are
- * verified; a caller that cannot take more pauses, and then the server waits in TCP's window; memory is
- * bounded by libcurl's buffers (16 KiB read at once, decompressed).
+ * verified (but for accept_any_certificate); a caller that cannot take more pauses, and then the server waits
+ * in TCP's window; memory is bounded by libcurl's buffers (16 KiB read at once, decompressed).
  *
  * Everything happens on the loop's thread. Every function may be called from inside a callback, but
  * http_stream_start only from inside `end`.
@@ -15,20 +15,11 @@
 
 #include "base/err.h"
 #include "base/view.h"
+#include "ingest/http_response.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
-
-enum { HTTP_BODY_KEPT = 2048 /* bytes kept of the body of an error answer */ };
-
-/* What is of interest in an answer's head. */
-struct http_response {
-    int status;             /* 200 to 599; interim answers are not seen */
-    char content_type[128]; /* "" when absent; cut when longer */
-    int64_t date_ms;        /* Date, as wall time in milliseconds; CLOCK_NONE: absent or no date */
-    int64_t retry_after_ms; /* Retry-After, seconds or a date, as a wait from now; -1: absent */
-    int64_t rate_reset_ms;  /* x-rate-limit-reset, as a wait from now; -1: absent */
-};
 
 enum http_end {
     HTTP_END_CLEAN,   /* status 200 and the body ended as HTTP says it may */
@@ -60,6 +51,7 @@ struct http_stream_request {
     const char *form;           /* POST: the body, application/x-www-form-urlencoded. Copied. */
     int64_t connect_ms;         /* the longest time for name, connection and TLS together */
     int64_t stall_ms; /* the longest time without a byte; also bounds the wait for the answer's head */
+    bool accept_any_certificate; /* whoever answers is believed: nothing of a certificate is checked */
 };
 
 struct http_stream;
@@ -84,10 +76,5 @@ void http_stream_resume(struct http_stream *s);
 /* Cancels and gives everything back. The loop needs to turn for it: closed(user) (which may be NULL) is
  * called from the loop when nothing of the stream is left on it. s must not be used after this call. */
 void http_stream_free(struct http_stream *s, void (*closed)(void *user), void *user);
-
-/* A line of a server's own words that fits a message: the title of an HTML page, else the first line,
- * printable ASCII only, as ` "WORDS"` into `out` (NUL-ended, cut to fit); "" when there are none, or when the
- * body repeats parts of a signed request. size is at least 8. */
-void http_quote_body(struct view body, char *out, size_t size);
 
 #endif

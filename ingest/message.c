@@ -4,6 +4,7 @@
 #include "base/json_scan.h"
 #include "ingest/tweet.h"
 #include "ingest/tweet_entities.h"
+#include "ingest/x_part.h"
 
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@ enum {
 };
 
 struct message_reader {
+    const struct message_form *form;
     char *source;
     bool store_raw;
     struct text_worker *worker;
@@ -24,9 +26,9 @@ struct message_reader {
 
 /* One message in hand. */
 struct reading {
-    struct message_reader *reader;
     const cJSON *tree;
     struct view line; /* after repair */
+    struct arena *arena;
     struct message *message;
 };
 
@@ -34,7 +36,8 @@ struct reading {
     event_id(r, object, (const char *const[]){__VA_ARGS__},                                                  \
              sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
-struct message_reader *message_reader_new(const char *source, bool store_raw, struct err *e)
+struct message_reader *message_reader_new(const struct message_form *form, const char *source, bool store_raw,
+                                          struct err *e)
 {
     struct message_reader *r = calloc(1, sizeof *r);
     if (!r) {
@@ -42,6 +45,7 @@ struct message_reader *message_reader_new(const char *source, bool store_raw, st
         return NULL;
     }
     r->repaired = BUFFER(REPAIR_MAXIMUM);
+    r->form = form;
     r->store_raw = store_raw;
     r->source = strdup(source);
     r->arena = arena_new(ARENA_MAXIMUM);
@@ -84,7 +88,7 @@ static struct view event_id(const struct reading *r, const cJSON *object, const 
     }
     memcpy(text_key, key.at, key.length);
     memcpy(text_key + key.length, "_str", sizeof "_str");
-    return tweet_id(object, text_key, r->line, path, depth);
+    return x_part_id(object, text_key, r->line, path, depth);
 }
 
 /* Each read_ function fills the post for one kind of event from the object under its key; false: it does not
@@ -112,7 +116,7 @@ static bool read_status_withheld(struct reading *r, const cJSON *event)
     struct post *p = &r->message->post;
     p->id = ID(r, event, "status_withheld", "id");
     p->author_id = ID(r, event, "status_withheld", "user_id");
-    p->withheld_in = tweet_strings(json_member(event, "withheld_in_countries"), r->reader->arena);
+    p->withheld_in = tweet_strings(json_member(event, "withheld_in_countries"), r->arena);
     return p->id.at != NULL;
 }
 
@@ -120,7 +124,7 @@ static bool read_user_withheld(struct reading *r, const cJSON *event)
 {
     struct post *p = &r->message->post;
     p->author_id = ID(r, event, "user_withheld", "id");
-    p->withheld_in = tweet_strings(json_member(event, "withheld_in_countries"), r->reader->arena);
+    p->withheld_in = tweet_strings(json_member(event, "withheld_in_countries"), r->arena);
     return p->author_id.at != NULL;
 }
 
@@ -158,52 +162,59 @@ static const struct event_type {
     {"disconnect", POST_DISCONNECT, read_disconnect},
 };
 
-static void begin_event(struct reading *r, enum post_kind kind)
+void message_begin_event(struct message *m, enum post_kind kind)
 {
-    struct post *p = &r->message->post;
-    post_init(p);
-    p->kind = kind;
-    p->network = VIEW("x");
-    r->message->kind = MESSAGE_EVENT;
+    post_init(&m->post);
+    m->post.kind = kind;
+    m->post.network = VIEW("x");
+    m->kind = MESSAGE_EVENT;
 }
 
-static void classify_event(struct reading *r)
+static bool read_event(const cJSON *tree, struct view line, struct arena *a, struct message *m)
 {
+    struct reading r = {.tree = tree, .line = line, .arena = a, .message = m};
     for (size_t i = 0; i < sizeof event_types / sizeof event_types[0]; i++) {
-        const cJSON *event = json_member(r->tree, event_types[i].key);
+        const cJSON *event = json_member(tree, event_types[i].key);
         if (!cJSON_IsObject(event)) {
             continue;
         }
-        begin_event(r, event_types[i].kind);
-        if (event_types[i].read(r, event)) {
-            return;
+        message_begin_event(m, event_types[i].kind);
+        if (event_types[i].read(&r, event)) {
+            return true;
         }
     }
-    begin_event(r, POST_UNKNOWN);
-    r->reader->counts.unknown++;
+    return false;
 }
 
-static void read_post(struct reading *r)
+const struct message_form message_form_x_v1 = {
+    .is_post = tweet_is_one, .to_post = tweet_to_post, .to_event = read_event};
+
+/* --- any API --- */
+
+static void make_unknown(struct message_reader *r, struct message *m)
 {
-    struct message_reader *reader = r->reader;
-    struct message *m = r->message;
-    if (tweet_to_post(r->tree, r->line, reader->worker, reader->arena, &m->post, &m->why)) {
+    message_begin_event(m, POST_UNKNOWN);
+    r->counts.unknown++;
+}
+
+static void read_post(struct message_reader *r, struct view line, struct message *m)
+{
+    if (r->form->to_post(r->tree, line, r->worker, r->arena, &m->post, &m->why)) {
         if (m->why.kind == ERR_RETRY) {
             m->kind = MESSAGE_UNREADABLE;
             return;
         }
-        begin_event(r, POST_UNKNOWN);
-        reader->counts.unknown++;
+        make_unknown(r, m);
         return;
     }
     m->kind = MESSAGE_POST;
-    if (!reader->store_raw) {
+    if (!r->store_raw) {
         return;
     }
-    if (json_scan_check(r->line, NULL)) {
-        reader->counts.raw_refused++;
+    if (json_scan_check(line, NULL)) {
+        r->counts.raw_refused++;
     } else {
-        m->post.raw = r->line;
+        m->post.raw = line;
     }
 }
 
@@ -233,33 +244,32 @@ static const cJSON *parse(struct message_reader *r, struct view line, struct err
 static void read_line(struct message_reader *r, struct view line, struct message *m)
 {
     struct text_repairs before = r->counts.repairs;
-    struct reading reading = {.reader = r, .message = m};
-    if (text_repair(line, &r->repaired, &r->counts.repairs, &reading.line)) {
+    if (text_repair(line, &r->repaired, &r->counts.repairs, &line)) {
         err_set(&m->why, ERR_RETRY, "no memory to repair its %zu bytes", line.length);
         return;
     }
     r->counts.repaired += memcmp(&before, &r->counts.repairs, sizeof before) != 0;
-    reading.line = view_trim(reading.line);
-    if (!reading.line.length) {
+    line = view_trim(line);
+    if (!line.length) {
         err_set(&m->why, ERR_REJECT, "is nothing but NUL bytes");
         return;
     }
-    reading.tree = parse(r, reading.line, &m->why);
-    if (!reading.tree) {
+    const cJSON *tree = parse(r, line, &m->why);
+    if (!tree) {
         return;
     }
-    if (tweet_is_one(reading.tree)) {
-        read_post(&reading);
-    } else {
-        classify_event(&reading);
+    if (r->form->is_post(tree)) {
+        read_post(r, line, m);
+    } else if (!r->form->to_event(tree, line, r->arena, m)) {
+        make_unknown(r, m);
     }
     size_t at;
-    if (m->kind == MESSAGE_EVENT && json_scan_check(reading.line, &at)) {
+    if (m->kind == MESSAGE_EVENT && json_scan_check(line, &at)) {
         m->kind = MESSAGE_UNREADABLE;
         err_set(&m->why, ERR_REJECT, "is no JSON: wrong, or nested too deep, at byte %zu of %zu", at,
-                reading.line.length);
+                line.length);
     } else if (m->kind == MESSAGE_EVENT) {
-        m->post.body = reading.line;
+        m->post.body = line;
     }
 }
 
@@ -298,6 +308,11 @@ void message_read(struct message_reader *r, struct view line, int64_t received_a
 const struct message_counts *message_reader_counts(const struct message_reader *r)
 {
     return &r->counts;
+}
+
+const cJSON *message_reader_tree(const struct message_reader *r)
+{
+    return r->tree;
 }
 
 struct text_worker *message_reader_worker(struct message_reader *r)

@@ -6,9 +6,12 @@
 
 #include "base/arena.h"
 #include "config/language.h"
+#include "ingest/rules_judge.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
 
 enum {
     LIST_MEMORY = 128 * 1024 * 1024 /* for one parsed keyword list: bounds it, far above 100,000 lines */
@@ -203,8 +206,8 @@ static void check_x_v1(struct config *c, const struct config_section *s, void *s
             "[source %s] has no url: X closed its v1.1 streams in March 2023, so x-v1 has no default; give "
             "the "
             "full address of a compatible server, or of `roost simulate`, as "
-            "http://127.0.0.1:8080/1.1/statuses/filter.json (type x-v2, for X's own API of today, comes in a "
-            "later version)",
+            "http://127.0.0.1:8080/1.1/statuses/filter.json; or use type x-v2, X's own "
+            "API of today",
             config_section_name(s));
     }
     struct config_place token = config_key_place(s, "bearer_token");
@@ -212,6 +215,72 @@ static void check_x_v1(struct config *c, const struct config_section *s, void *s
         config_mistake(c, token,
                        "bearer_token is not for x-v1, which signs with api_key, api_secret, access_token and "
                        "access_secret: leave it out");
+    }
+}
+
+/* x-v2 takes the API's base, to which it adds its paths. */
+static void check_base(struct config *c, const struct config_section *s, struct source_settings *source)
+{
+    static const char own_base[] = "https://api.x.com";
+    const char *path = NULL, *host = source->url ? strstr(source->url, "://") : NULL;
+    if (!source->url) {
+        source->url = config_keep(c, strdup(own_base), free);
+        return;
+    }
+    path = host ? strchr(host + 3, '/') : NULL;
+    if (strchr(source->url, '?') || (path && (strstr(path, "/2/") || strstr(path, "/1.1/")))) {
+        config_mistake(
+            c, config_key_place(s, "url"),
+            "url is more than the API's base, to which x-v2 adds /2/tweets/search/stream and its other "
+            "paths: %s, or http://127.0.0.1:8080 for a server of your own, is right",
+            own_base);
+    }
+    for (size_t n = strlen(source->url); n && source->url[n - 1] == '/'; n--) {
+        source->url[n - 1] = '\0';
+    }
+}
+
+/* A token goes into a header line as it is. */
+static void check_token(struct config *c, const struct config_section *s, const char *token)
+{
+    struct config_place place = config_key_place(s, "bearer_token");
+    if (!strncasecmp(token, "bearer ", 7)) {
+        config_mistake(c, place, "bearer_token begins with the word Bearer: give the token alone");
+        return;
+    }
+    for (const char *at = token; *at; at++) {
+        if (*at <= ' ' || *at > '~') {
+            config_mistake(
+                c, place,
+                "bearer_token has a space, a line break or another character that no token has: give it "
+                "as the network shows it, %%2F and %%3D included");
+            return;
+        }
+    }
+}
+
+static void check_x_v2(struct config *c, const struct config_section *s, void *settings)
+{
+    struct source_x_v2_settings *x = settings;
+    check_base(c, s, &x->common);
+    if (x->common.bearer_token) {
+        check_token(c, s, x->common.bearer_token);
+    }
+    bool token = given(s, "bearer_token");
+    bool key = given(s, "api_key");
+    bool secret = given(s, "api_secret");
+    if (key != secret) {
+        config_mistake(
+            c, config_section_place(s),
+            "[source %s] has %s without %s: a bearer token is fetched with both; add %s or %s_file",
+            config_section_name(s), key ? "api_key" : "api_secret", key ? "api_secret" : "api_key",
+            key ? "api_secret" : "api_key", key ? "api_secret" : "api_key");
+    } else if (!token && !key) {
+        config_mistake(
+            c, config_section_place(s),
+            "[source %s] has no credentials: add bearer_token or bearer_token_file, or api_key and "
+            "api_secret, with which roost fetches one",
+            config_section_name(s));
     }
 }
 
@@ -294,6 +363,8 @@ static void check_sources(struct config *c)
         if (type && !strcmp(type, "x-v1")) {
             judge_x_v1(c, s, shared && judged);
             judged = judged || shared;
+        } else if (type && !strcmp(type, "x-v2")) {
+            rules_judge(c, s);
         }
     }
 }
@@ -305,6 +376,11 @@ static const char *const local_choices[] = {"auto", "yes", "no", NULL};
 #define FILTER(field) offsetof(struct filter_section_settings, keys.field)
 #define SOURCE(field) offsetof(struct source_settings, field)
 #define X_V1(field)   offsetof(struct source_x_v1_settings, field)
+#define X_V2(field)   offsetof(struct source_x_v2_settings, field)
+
+/* Each network's: not below the time between two of its keep-alives, and not so long that nobody would
+ * notice. */
+enum { STALL_LEAST_V1 = 30 * 1000, STALL_LEAST_V2 = 20 * 1000, STALL_MOST = 3600 * 1000 };
 
 static const struct config_key filter_keys[] = {
     {.name = "keywords",
@@ -361,12 +437,17 @@ static const struct config_key source_keys[] = {
     {.name = "bearer_token",
      .type = CONFIG_SECRET,
      .offset = SOURCE(bearer_token),
-     .help = "The token of types that sign with one; x-v1 does not."},
+     .help = "x-v2: the app's token; x-v1 signs with other keys."},
     {.name = "store_raw",
      .type = CONFIG_FLAG,
      .offset = SOURCE(store_raw),
      .fallback = "no",
      .help = "Whether each post carries the line as received into posts.raw."},
+    {.name = "tls_insecure_accept_any_certificate",
+     .type = CONFIG_FLAG,
+     .offset = SOURCE(tls_insecure_accept_any_certificate),
+     .fallback = "no",
+     .help = "Whether a server is believed whatever certificate it shows; logged at each start."},
     {.name = "keywords",
      .type = CONFIG_LIST,
      .offset = SOURCE(keys.keywords),
@@ -430,6 +511,13 @@ static const struct config_key x_v1_keys[] = {
      .offset = X_V1(stall_warnings),
      .fallback = "yes",
      .help = "Whether to ask for warnings before the server gives up on a slow reader."},
+    {.name = "stall_timeout",
+     .type = CONFIG_DURATION,
+     .offset = X_V1(common.stall_timeout),
+     .fallback = "90s",
+     .min = STALL_LEAST_V1,
+     .max = STALL_MOST,
+     .help = "Silence after which a stream is given up; the server sends a keep-alive each 30 s."},
 };
 
 static const struct config_type_table x_v1_type = {
@@ -440,8 +528,55 @@ static const struct config_type_table x_v1_type = {
     .check = check_x_v1,
 };
 
-static const struct config_type_table *const source_types[] = {&x_v1_type, NULL};
-static const char *const later_types[] = {"x-v2", "bluesky", "mastodon", "file", "kafka", NULL};
+static const struct config_key x_v2_keys[] = {
+    {.name = "api_key",
+     .type = CONFIG_SECRET,
+     .offset = X_V2(api_key),
+     .help = "The app's key (API_KEY), to fetch a bearer token with."},
+    {.name = "api_secret",
+     .type = CONFIG_SECRET,
+     .offset = X_V2(api_secret),
+     .help = "The app's secret (API_SECRET)."},
+    {.name = "rule_length",
+     .type = CONFIG_NUMBER,
+     .offset = X_V2(rule_length),
+     .fallback = "1024",
+     .min = 1,
+     .max = 4096,
+     .help = "The longest rule in characters that the account may have."},
+    {.name = "rules_maximum",
+     .type = CONFIG_NUMBER,
+     .offset = X_V2(rules_maximum),
+     .fallback = "1000",
+     .min = 1,
+     .max = 100000,
+     .help = "How many rules the account may have."},
+    {.name = "backfill_minutes",
+     .type = CONFIG_NUMBER,
+     .offset = X_V2(backfill_minutes),
+     .fallback = "0",
+     .min = 0,
+     .max = 5,
+     .help = "Minutes that the server is to send again after an outage; 0: not asked for."},
+    {.name = "stall_timeout",
+     .type = CONFIG_DURATION,
+     .offset = X_V2(common.stall_timeout),
+     .fallback = "21s",
+     .min = STALL_LEAST_V2,
+     .max = STALL_MOST,
+     .help = "Silence after which a stream is given up; the server sends a keep-alive each 20 s."},
+};
+
+static const struct config_type_table x_v2_type = {
+    .name = "x-v2",
+    .keys = x_v2_keys,
+    .key_count = COUNT(x_v2_keys),
+    .settings_size = sizeof(struct source_x_v2_settings),
+    .check = check_x_v2,
+};
+
+static const struct config_type_table *const source_types[] = {&x_v1_type, &x_v2_type, NULL};
+static const char *const later_types[] = {"bluesky", "mastodon", "file", "kafka", NULL};
 
 const struct config_kind source_kind = {
     .section = "source",

@@ -49,11 +49,15 @@ struct filter_section_settings {
 /* What every [source NAME] has; the struct of a type begins with it. */
 struct source_settings {
     const char *name; /* the section's */
-    const char *type; /* "x-v1" */
+    const char *type; /* "x-v1", "x-v2" */
+    /* x-v1: the stream's full address; x-v2: the API's base without a slash at its end, never NULL. Checked:
+     * http or https, with a host, without a user in it. */
+    char *url;
     char
-        *url; /* x-v1: the stream's full address; checked: http or https, with a host, without a user in it */
-    char *bearer_token; /* NULL for x-v1 */
+        *bearer_token; /* NULL for x-v1; x-v2: NULL when there are api_key and api_secret to fetch one with */
     bool store_raw;
+    bool tls_insecure_accept_any_certificate;
+    int64_t stall_timeout; /* milliseconds without a byte after which a stream is given up */
     struct filter_keys keys;
     struct filter_settings filter; /* its own, or what [filter] says: the one to use */
 };
@@ -63,6 +67,14 @@ struct source_x_v1_settings {
     char *api_key, *api_secret, *access_token, *access_secret;
     bool delimited;      /* ask for delimited=length */
     bool stall_warnings; /* ask for stall_warnings=true */
+};
+
+struct source_x_v2_settings {
+    struct source_settings common;
+    char *api_key, *api_secret; /* both or none */
+    int64_t rule_length;        /* characters of one rule, at most */
+    int64_t rules_maximum;      /* rules that the account may have */
+    int64_t backfill_minutes;   /* asked for when a stream is opened again; 0: not sent */
 };
 
 /* `track` takes at most this many phrases (API document, section 1.3); more are a mistake. */

@@ -1,18 +1,17 @@
 #include "base/clock.h"
+#include "ingest/source_answer.h"
+#include "ingest/source_keys.h"
 #include "ingest/source_parts.h"
-#include "ingest/streamed.h"
 #include "ingest/x_v1.h"
+#include "ingest/x_v2.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MOST_BACKLOG = 1024 * 1024, /* libcurl hands over at most 16 KiB at once; the rest is safety */
-    MOST_IDENTITY = 64 * 1024
-};
+enum { MOST_BACKLOG = 1024 * 1024 /* libcurl hands over at most 16 KiB at once; the rest is safety */ };
 
-static const struct source_protocol *const protocols[] = {&x_v1_protocol, NULL};
+static const struct source_protocol *const protocols[] = {&x_v1_protocol, &x_v2_protocol, NULL};
 
 static void connect_now(struct source *s);
 
@@ -24,32 +23,11 @@ const char *source_state_name(enum source_state state)
 
 /* --- credentials that have streamed --- */
 
-/* Asks the file (remember: false) or writes it; without a file nothing is known. */
-static int use_streamed_file(const struct source *s, bool remember, bool *known, struct err *e)
-{
-    struct buffer identity = BUFFER(MOST_IDENTITY);
-    if (!s->options.streamed_path) {
-        return 0;
-    }
-    s->protocol->identify(s->protocol_state, &identity);
-    const char *text = buffer_string(&identity);
-    int status = text ? 0 : err_set(e, ERR_RETRY, "memory is out");
-    if (text && remember) {
-        status = streamed_remember(s->options.streamed_path, text, e);
-    } else if (text) {
-        *known = streamed_before(s->options.streamed_path, text);
-    }
-    if (identity.data) {
-        explicit_bzero(identity.data, identity.capacity);
-    }
-    buffer_free(&identity);
-    return status;
-}
-
 static void remember_streamed(struct source *s)
 {
     struct err e;
-    if (!s->streamed_before && use_streamed_file(s, true, NULL, &e)) {
+    if (!s->streamed_before &&
+        source_keys_remember(s->protocol, s->protocol_state, s->options.streamed_path, &e)) {
         log_warning(&s->log, "that these keys have streamed could not be remembered: %s", e.text);
     }
     s->streamed_before = true;
@@ -107,12 +85,17 @@ static void wait_after(struct source *s, const struct failure *f, const char *wh
     history_offer(&s->history, &s->counts);
 }
 
+static void fail_by(struct source *s, const struct source_reaction *r, const char *why)
+{
+    struct failure f = {.ladder = r->ladder, .cause = r->cause, .down = source_answer_is_down(r->ladder)};
+    f.wait = source_answer_wait(&s->backoff, s->timing->backoff, r);
+    wait_after(s, &f, why);
+}
+
 static void fail(struct source *s, enum backoff_ladder ladder, const char *cause, int64_t at_least,
                  const char *why)
 {
-    struct failure f = {.ladder = ladder, .cause = cause, .down = ladder == BACKOFF_FINAL};
-    f.wait = backoff_failed(&s->backoff, s->timing->backoff, ladder, at_least);
-    wait_after(s, &f, why);
+    fail_by(s, &(struct source_reaction){.ladder = ladder, .cause = cause, .at_least = at_least}, why);
 }
 
 static void stop_for_good(struct source *s, const struct err *why)
@@ -130,50 +113,33 @@ static void stop_for_good(struct source *s, const struct err *why)
 
 /* --- answers --- */
 
-static bool clock_is_off(const struct source *s, const struct http_response *r, int64_t *off)
+/* An attempt that failed for a reason that is not the network's. */
+static void take_verdict(struct source *s, const struct source_verdict *v)
 {
-    *off = r->date_ms == CLOCK_NONE ? 0 : clock_wall_ms() - r->date_ms;
-    return r->status == 401 && llabs(*off) > s->timing->clock_skew;
-}
-
-static void answer_final(struct source *s, const struct http_response *r, const char *why)
-{
-    if (s->streamed_before) {
-        fail(s, BACKOFF_FINAL, "credentials", r->retry_after_ms, why);
-        return;
-    }
-    if (++s->final_answers < s->timing->final_attempts) {
-        fail(s, BACKOFF_HTTP, "credentials", r->retry_after_ms, why);
-        return;
-    }
+    struct source_reaction r = v->reaction;
     struct err e;
-    err_set(&e, ERR_FATAL, "%s (asked %u times)", why, s->final_answers);
-    stop_for_good(s, &e);
+    if (r.fatal) {
+        err_set(&e, ERR_FATAL, "%s", v->why);
+        stop_for_good(s, &e);
+    } else if (!r.final) {
+        fail_by(s, &r, v->why);
+    } else if (s->streamed_before) {
+        r.ladder = BACKOFF_FINAL;
+        fail_by(s, &r, v->why);
+    } else if (++s->final_answers < s->timing->final_attempts) {
+        r.ladder = BACKOFF_HTTP;
+        fail_by(s, &r, v->why);
+    } else {
+        err_set(&e, ERR_FATAL, "%s (asked %u times)", v->why, s->final_answers);
+        stop_for_good(s, &e);
+    }
 }
 
 static void answer_status(struct source *s, const struct http_result *result)
 {
-    const struct http_response *r = result->response;
-    char words[200], why[ERR_TEXT_SIZE];
-    int64_t off;
-    http_quote_body(result->body, words, sizeof words);
-    snprintf(why, sizeof why, "%s answered %d%s: %s", s->place, r->status, words,
-             s->protocol->advice(s->protocol_state, r->status));
-    if (clock_is_off(s, r, &off)) {
-        snprintf(why, sizeof why,
-                 "%s answered 401%s: this machine's clock is %lld s %s the server's, which makes signatures "
-                 "invalid: set "
-                 "the clock",
-                 s->place, words, (long long)(llabs(off) / 1000), off > 0 ? "ahead of" : "behind");
-        fail(s, BACKOFF_HTTP, "http", r->retry_after_ms, why);
-    } else if (s->protocol->is_final(r->status)) {
-        answer_final(s, r, why);
-    } else if (r->status == 420 || r->status == 429) {
-        int64_t asked = r->retry_after_ms > r->rate_reset_ms ? r->retry_after_ms : r->rate_reset_ms;
-        fail(s, BACKOFF_RATE_LIMIT, "rate_limit", asked, why);
-    } else {
-        fail(s, BACKOFF_HTTP, "http", r->retry_after_ms, why);
-    }
+    struct source_verdict verdict;
+    source_answer_judge(s->protocol, s->protocol_state, s->timing, s->place, result, &verdict);
+    take_verdict(s, &verdict);
 }
 
 static void on_response(void *user, const struct http_response *r)
@@ -194,6 +160,7 @@ static void on_response(void *user, const struct http_response *r)
     s->messages = 0;
     s->final_answers = 0;
     s->evicted_now = false;
+    s->told = (struct source_reaction){0};
     if (!s->evicted) {
         backoff_established(&s->backoff);
     }
@@ -234,6 +201,10 @@ static int64_t wait_after_stream(struct source *s, enum backoff_ladder *ladder)
         *ladder = BACKOFF_HTTP;
         return backoff_failed(&s->backoff, timing, BACKOFF_HTTP, 0);
     }
+    if (s->told.cause && s->told.ladder != BACKOFF_NETWORK) {
+        *ladder = s->told.ladder;
+        return source_answer_wait(&s->backoff, timing, &s->told);
+    }
     return backoff_dropped(&s->backoff, timing, lived, s->messages);
 }
 
@@ -256,9 +227,14 @@ static void on_end(void *user, const struct http_result *result)
         return;
     }
     struct failure f = {.silence = stalled ? clock_steady_ms() - s->last_byte_steady : 0};
-    f.cause = stalled ? "stall" : result->end == HTTP_END_CLEAN || s->evicted_now ? "server" : "network";
+    f.cause = s->told.cause                                     ? s->told.cause
+              : stalled                                         ? "stall"
+              : result->end == HTTP_END_CLEAN || s->evicted_now ? "server"
+                                                                : "network";
     f.wait = wait_after_stream(s, &f.ladder);
-    const char *how = s->evicted_now ? "another client uses this account, the server ended the stream"
+    f.down = source_answer_is_down(f.ladder);
+    const char *how = s->evicted_now  ? "another client uses this account, the server ended the stream"
+                      : s->told.cause ? "the server ended the stream, as it had said"
                       : result->end == HTTP_END_CLEAN ? "the server ended the stream"
                                                       : result->text;
     char why[600];
@@ -278,33 +254,70 @@ static void attempt_free(struct source_attempt *attempt)
     free(attempt->form);
 }
 
-static void connect_now(struct source *s)
+static void give_up_attempt(struct source *s, const struct err *e)
 {
-    struct source_attempt attempt = {0};
+    if (e->kind == ERR_FATAL) {
+        stop_for_good(s, e);
+    } else {
+        fail(s, BACKOFF_NETWORK, "network", 0, e->text);
+    }
+}
+
+static void ask_for_stream(struct source *s)
+{
+    struct source_attempt attempt = {.again = s->history.ledger->begun};
     struct err e;
-    s->connect_due = false;
     if (s->protocol->prepare(s->protocol_state, &attempt, &e)) {
-        if (e.kind == ERR_FATAL) {
-            stop_for_good(s, &e);
-        } else {
-            fail(s, BACKOFF_NETWORK, "network", 0, e.text);
-        }
+        give_up_attempt(s, &e);
         return;
     }
     snprintf(s->place, sizeof s->place, "%.*s", (int)strcspn(attempt.url, "?"), attempt.url);
     const char *const headers[] = {attempt.authorization, NULL};
-    struct http_stream_request request = {.method = attempt.method,
-                                          .url = attempt.url,
-                                          .headers = headers,
-                                          .form = attempt.form,
-                                          .connect_ms = s->timing->connect,
-                                          .stall_ms = s->timing->stall};
+    struct http_stream_request request = {
+        .method = attempt.method,
+        .url = attempt.url,
+        .headers = headers,
+        .form = attempt.form,
+        .connect_ms = s->timing->connect,
+        .stall_ms = s->settings->stall_timeout ? s->settings->stall_timeout : s->timing->stall,
+        .accept_any_certificate = s->settings->tls_insecure_accept_any_certificate};
     s->counts.attempts++;
     s->state = SOURCE_CONNECTING;
     if (http_stream_start(s->http, &request, &e)) {
         fail(s, BACKOFF_NETWORK, "network", 0, e.text);
     }
     attempt_free(&attempt);
+}
+
+static void on_prepared(void *user, const struct source_verdict *failed)
+{
+    struct source *s = user;
+    if (s->stopping) {
+        return;
+    }
+    if (failed) {
+        take_verdict(s, failed);
+    } else if (source_is_full(s)) {
+        s->connect_due = true;
+    } else {
+        ask_for_stream(s);
+    }
+}
+
+static void connect_now(struct source *s)
+{
+    struct err e;
+    s->connect_due = false;
+    int begun = !s->protocol->start_preparing
+                    ? 0
+                    : s->protocol->start_preparing(s->protocol_state, s->loop, on_prepared, s, &e);
+    if (begun < 0) {
+        give_up_attempt(s, &e);
+    } else if (begun) {
+        s->state = SOURCE_CONNECTING;
+    } else {
+        ask_for_stream(s);
+    }
 }
 
 static void on_count_timer(uv_timer_t *timer)
@@ -318,6 +331,7 @@ void source_start(struct source *s)
         return;
     }
     s->state = SOURCE_CONNECTING;
+    source_answer_warn(&s->log, s->settings);
     uint64_t count_ms = (uint64_t)clock_timer_ms(s->timing->count_interval);
     uv_timer_start(&s->count_timer, on_count_timer, count_ms, count_ms);
     uv_timer_start(&s->wait_timer, on_wait_over, 0, 0);
@@ -393,7 +407,7 @@ static void on_timer_closed(uv_handle_t *handle)
     on_part_closed(handle->data);
 }
 
-static void on_http_closed(void *user)
+static void on_user_closed(void *user)
 {
     on_part_closed(user);
 }
@@ -427,7 +441,8 @@ struct source *source_open(uv_loop_t *loop, const struct source_settings *settin
                            const struct source_options *options, const struct source_events *events,
                            struct err *e)
 {
-    const struct source_protocol *protocol = find_protocol(settings->type);
+    const struct source_protocol *protocol =
+        options->protocol ? options->protocol : find_protocol(settings->type);
     if (!protocol) {
         err_set(e, ERR_FATAL, "source %s: this version has no sources of type %s", settings->name,
                 settings->type);
@@ -461,12 +476,12 @@ struct source *source_open(uv_loop_t *loop, const struct source_settings *settin
         source_free(s);
         return NULL;
     }
-    use_streamed_file(s, false, &s->streamed_before, e);
+    s->streamed_before = source_keys_known(protocol, s->protocol_state, options->streamed_path);
     uv_timer_init(loop, &s->wait_timer);
     uv_timer_init(loop, &s->count_timer);
     s->wait_timer.data = s;
     s->count_timer.data = s;
-    s->handles = 3;
+    s->handles = protocol->quit ? 4 : 3;
     return s;
 }
 
@@ -488,7 +503,10 @@ void source_stop(struct source *s, const char *cause, void (*done)(void *user), 
     s->done_user = user;
     uv_close((uv_handle_t *)&s->wait_timer, on_timer_closed);
     uv_close((uv_handle_t *)&s->count_timer, on_timer_closed);
-    http_stream_free(s->http, on_http_closed, s);
+    if (s->protocol->quit) {
+        s->protocol->quit(s->protocol_state, on_user_closed, s);
+    }
+    http_stream_free(s->http, on_user_closed, s);
 }
 
 const char *source_name(const struct source *s)

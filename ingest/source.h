@@ -2,9 +2,9 @@
  * again.
  *
  * What all networks have in common is here; what is particular to one is in its struct source_protocol
- * (x_v1.c for the v1.1 API). A source hands posts and events to the caller one by one, in the order they
- * came, and keeps exactly one that was refused; then it stops reading, so that the server waits in TCP's
- * window, until it is resumed. At a stop all that it has is offered once more, so that nothing that was
+ * (x_v1.c for the v1.1 API, x_v2.c for v2). A source hands posts and events to the caller one by one, in the
+ * order they came, and keeps exactly one that was refused; then it stops reading, so that the server waits in
+ * TCP's window, until it is resumed. At a stop all that it has is offered once more, so that nothing that was
  * received is dropped. Every failure is classed once, in here, and climbs one of the ladders of
  * ingest/backoff.h. An outage is logged when it begins and when it ends, with its length; repeats are
  * collapsed. When a source streams again, the outage crosses the bridge as `gap` events (ingest/ledger.h); so
@@ -78,10 +78,12 @@ struct source_events { /* NULL members are not called; `user` is handed back */
 };
 
 struct source_options {
-    const struct source_timing *timing; /* NULL: the network's documents' */
-    struct set_aside *set_aside;        /* for unreadable messages; shared; NULL: they are only counted */
-    struct ledger *ledger;              /* of all sources; NULL: it forgets its outages when it stops */
-    const char *streamed_path; /* file with a hash of all credentials that ever streamed; NULL: not kept */
+    const struct source_timing
+        *timing;                 /* NULL: the network's documents'; the settings' stall_timeout goes first */
+    struct set_aside *set_aside; /* for unreadable messages; shared; NULL: they are only counted */
+    struct ledger *ledger;       /* of all sources; NULL: it forgets its outages when it stops */
+    const char *streamed_path;   /* file with a hash of all credentials that ever streamed; NULL: not kept */
+    const struct source_protocol *protocol; /* NULL: that of the settings' type */
 };
 
 /* A source in state idle. Settings, events' user and what the options point to must outlive it. NULL:
@@ -120,20 +122,48 @@ struct source_counts source_count(const struct source *s);
 
 /* One signed attempt; strings on the heap, the source frees them. */
 struct source_attempt {
+    bool again;         /* given: it streamed before, in this life or an earlier one */
     const char *method; /* a constant */
     char *url;
     char *authorization; /* a whole header line; wiped before it is freed */
     char *form;          /* NULL: no body */
 };
 
+/* What something that the server said means for the next attempt. All-zero: nothing. */
+struct source_reaction {
+    bool fatal; /* only another configuration changes it: the source stops at once */
+    bool final; /* trying again does not change it: see source_timing.final_attempts */
+    enum backoff_ladder ladder;
+    const char *cause; /* of roost.gaps, a constant; NULL: nothing was said */
+    int64_t at_least;  /* milliseconds that the server asks for; 0 or less: none */
+    int64_t at_most;   /* no use in waiting longer; 0: no bound */
+};
+
+/* The same with the words for it. */
+struct source_verdict {
+    struct source_reaction reaction;
+    const char *advice; /* what it means here and what to do; never NULL, lives as long as the protocol */
+    char words[200];    /* the server's own, as ` "WORDS"`, or "" */
+    char why[ERR_TEXT_SIZE]; /* the whole message, for the log */
+};
+
 /* What the source must know of a message beyond the post. All-zero: nothing. */
 struct source_remark {
     bool evicted; /* the server ends this stream for another client of the account: reconnecting at once would
                      fight it */
+    /* The server says that it ends this stream. With BACKOFF_NETWORK the stream may be opened again at once
+     * if it has earned it; else this ladder is climbed. */
+    struct source_reaction ends;
     uint64_t undelivered; /* posts left out by the server since the connection was opened, in all; 0: nothing
                              new */
-    char text[200];       /* to be logged; "": nothing */
+    char text[300];       /* to be logged; "": nothing */
 };
+
+struct http_result; /* ingest/http_stream.h */
+
+/* What start_preparing has begun is over. failed NULL: prepare may follow; else the attempt is over, and this
+ * is what it means. */
+typedef void source_prepared(void *user, const struct source_verdict *failed);
 
 struct source_protocol {
     const char *type;                   /* as in `type = TYPE` */
@@ -141,6 +171,14 @@ struct source_protocol {
     const struct source_timing *timing; /* by the network's documents */
     void *(*open)(const struct source_settings *settings, struct err *e);
     void (*close)(void *state);
+    /* What must be done over the network before a stream can be asked for (a token, rules). Asked before each
+     * prepare. 0: nothing, prepare may follow at once. 1: it has begun; done(user, ...) is called from the
+     * loop later, once, never inside this call. -1: as of prepare. NULL: there never is anything. */
+    int (*start_preparing)(void *state, uv_loop_t *loop, source_prepared *done, void *user, struct err *e);
+    /* Takes all that the protocol has on the loop off it; a start_preparing under way is given up and its
+     * `done` is not called any more. closed(user) is called when nothing is left, perhaps inside this call;
+     * then only `close` follows. NULL: there never is anything. */
+    void (*quit)(void *state, void (*closed)(void *user), void *user);
     /* Builds and signs one attempt. ERR_FATAL: no attempt can ever work. */
     int (*prepare)(void *state, struct source_attempt *attempt, struct err *e);
     /* One message, without its line end, never empty. *post points to what was read, with the keywords that
@@ -153,6 +191,12 @@ struct source_protocol {
     bool (*is_final)(int status);
     /* What a status means here and what to do, as the second half of a message; never NULL. */
     const char *(*advice)(void *state, int status);
+    /* Changes what an answer means where the body says more than the status. v->reaction, words and advice
+     * are what the status alone says; `why` is made from them later. NULL: the status says it all. */
+    void (*judge)(void *state, const struct http_result *result, struct source_verdict *v);
+    /* What a wrong clock of this machine does, for a 401 whose Date is far off: ", which makes signatures
+     * invalid"; never NULL. */
+    const char *skew_harm;
     /* All that identifies server and credentials, for a keyed hash. */
     void (*identify)(void *state, struct buffer *into);
 };

@@ -44,10 +44,11 @@ struct source {
     struct buffer backlog; /* bytes behind it */
 
     int64_t established_steady, last_byte_steady;
-    uint64_t messages;    /* of this stream */
-    bool evicted;         /* the last streams ended because another client of the account came */
-    bool evicted_now;     /* this one did */
-    bool streamed_before; /* with these credentials, now or in an earlier life */
+    uint64_t messages;           /* of this stream */
+    bool evicted;                /* the last streams ended because another client of the account came */
+    bool evicted_now;            /* this one did */
+    struct source_reaction told; /* the server's last words: why it ends this stream */
+    bool streamed_before;        /* with these credentials, now or in an earlier life */
     unsigned final_answers;
     struct outage outage;
     struct log_repeat unreadable_log, remark_log;

@@ -126,12 +126,14 @@ void source_offer_count(struct source *s)
 static void note_remark(struct source *s, const struct source_remark *remark)
 {
     uint64_t held;
-    bool print =
-        remark->evicted ? !s->evicted_now : remark->text[0] && log_every(&s->remark_log, QUIET_MS, &held);
+    bool print = remark->evicted || remark->ends.cause
+                     ? !s->evicted_now && !s->told.cause
+                     : remark->text[0] && log_every(&s->remark_log, QUIET_MS, &held);
     if (print) {
         log_notice(&s->log, "%s", remark->text);
     }
     s->evicted_now |= remark->evicted;
+    s->told = remark->ends;
     s->counts.undelivered += history_undelivered(&s->history, remark->undelivered);
 }
 

@@ -2,13 +2,11 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "base/number.h"
 #include "ingest/tweet_entities.h"
+#include "ingest/x_part.h"
 #include "text/entities.h"
-#include "text/json_digits.h"
 #include "text/repair.h"
 
-#include <math.h>
 #include <stdio.h>
 
 /* One tweet on its way to a post. */
@@ -25,52 +23,7 @@ struct reading {
 #define PATH(...)       ((const char *const[]){__VA_ARGS__})
 #define PATH_DEPTH(...) (sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
 #define ID(r, object, text_key, ...)                                                                         \
-    tweet_id(object, text_key, (r)->line, PATH(__VA_ARGS__), PATH_DEPTH(__VA_ARGS__))
-
-static const cJSON *object_at(const cJSON *object, const char *key)
-{
-    const cJSON *member = json_member(object, key);
-    return cJSON_IsObject(member) ? member : NULL;
-}
-
-/* A string member that says something: the API writes "" where it knows nothing. */
-static struct view some_text(const cJSON *object, const char *key)
-{
-    struct view v = json_text(object, key);
-    return v.length ? v : view_none();
-}
-
-static int64_t count_of(const cJSON *object, const char *key)
-{
-    int64_t count = json_number(object, key, POST_NO_NUMBER);
-    return count < 0 ? POST_NO_NUMBER : count;
-}
-
-static bool is_id(struct view v)
-{
-    int64_t id;
-    return v.length && v.length <= 19 && v.at[0] != '-' && number_parse(v, 0, INT64_MAX, &id) == 0;
-}
-
-struct view tweet_id(const cJSON *object, const char *text_key, struct view line, const char *const *path,
-                     size_t depth)
-{
-    struct view id = json_text(object, text_key);
-    if (is_id(id)) {
-        return id;
-    }
-    const cJSON *number = json_member(object, path[depth - 1]);
-    return cJSON_IsNumber(number) && text_json_digits(line, path, depth, &id) == 0 && is_id(id) ? id
-                                                                                                : view_none();
-}
-
-struct view tweet_language(struct view code)
-{
-    if (view_is(code, "in")) {
-        return VIEW("id");
-    }
-    return view_is(code, "iw") ? VIEW("he") : code;
-}
+    x_part_id(object, text_key, (r)->line, PATH(__VA_ARGS__), PATH_DEPTH(__VA_ARGS__))
 
 static int month_number(struct view name)
 {
@@ -98,19 +51,9 @@ int64_t tweet_time(struct view text)
     return clock_parse(view_make(rewritten, (size_t)n), &wall_ms) ? CLOCK_NONE : wall_ms;
 }
 
-/* From the id alone where it holds its time, so that one tweet has one time. */
-static int64_t created_at(struct view id, const cJSON *tweet)
-{
-    int64_t number = 0;
-    if (number_parse(id, 0, INT64_MAX, &number) == 0 && number > TWEET_LAST_PLAIN_ID) {
-        return (number >> 22) + TWEET_EPOCH_MS;
-    }
-    return tweet_time(json_text(tweet, "created_at"));
-}
-
 static bool has_text(const cJSON *tweet)
 {
-    return !view_absent(json_text(object_at(tweet, "extended_tweet"), "full_text")) ||
+    return !view_absent(json_text(x_part_object(tweet, "extended_tweet"), "full_text")) ||
            !view_absent(json_text(tweet, "full_text")) || !view_absent(json_text(tweet, "text"));
 }
 
@@ -125,7 +68,7 @@ bool tweet_is_one(const cJSON *message)
 /* The longest text of `body`, with its HTML escapes, and the object whose entities count in it. */
 static struct view longest_text(const cJSON *body, const cJSON **holder, const char **source)
 {
-    const cJSON *extended = object_at(body, "extended_tweet");
+    const cJSON *extended = x_part_object(body, "extended_tweet");
     struct view text = json_text(extended, "full_text");
     if (text.at) {
         *holder = extended;
@@ -142,35 +85,11 @@ static struct view longest_text(const cJSON *body, const cJSON **holder, const c
     return text;
 }
 
-static bool ends_with_ellipsis(struct view v)
-{
-    return v.length >= 3 && memcmp(v.at + v.length - 3, "\xE2\x80\xA6", 3) == 0;
-}
-
-static char *put(char *at, struct view v)
-{
-    memcpy(at, v.at, v.length);
-    return at + v.length;
-}
-
-/* "RT @name: " and the original's text. */
-static struct view retweet_text(struct arena *a, struct view name, struct view text)
-{
-    struct view before = VIEW("RT @"), between = VIEW(": ");
-    size_t length = before.length + name.length + between.length + text.length;
-    char *start = arena_alloc(a, length);
-    if (!start) {
-        return view_none();
-    }
-    put(put(put(put(start, before), name), between), text);
-    return view_make(start, length);
-}
-
 /* Chooses the body, then text, text_source, emoji and everything the entities name. A retweet whose original
  * has no text or no name keeps its text as delivered. */
 static bool read_text(struct reading *r)
 {
-    struct view name = some_text(object_at(r->original, "user"), "screen_name");
+    struct view name = x_part_text(x_part_object(r->original, "user"), "screen_name");
     bool whole = r->original && name.at && has_text(r->original);
     r->body = whole ? r->original : r->tweet;
     const cJSON *holder;
@@ -179,37 +98,37 @@ static bool read_text(struct reading *r)
     if (!escaped.at) {
         return false;
     }
-    if (r->original && !whole && ends_with_ellipsis(escaped)) {
+    if (r->original && !whole && x_part_is_cut(escaped)) {
         source = "cut";
     }
     struct view text = text_unescape_html(escaped, r->arena);
     if (whole && text.at) {
-        text = retweet_text(r->arena, name, text);
+        text = x_part_retweet(r->arena, name, text);
     }
     r->post->text = text;
     r->post->text_source = view_of(source);
     r->post->emoji = text_emoji(r->worker, text, r->arena);
-    tweet_entities(holder, escaped, r->worker, r->arena, r->post);
+    tweet_entities(&tweet_entities_v1, holder, escaped, r->worker, r->arena, r->post);
     return true;
 }
 
 static void read_author(struct reading *r)
 {
-    const cJSON *user = object_at(r->tweet, "user");
+    const cJSON *user = x_part_object(r->tweet, "user");
     struct post *p = r->post;
     p->author_id = ID(r, user, "id_str", "user", "id");
-    p->author_handle = some_text(user, "screen_name");
+    p->author_handle = x_part_text(user, "screen_name");
     p->author_name = json_text(user, "name");
-    p->author_followers = count_of(user, "followers_count");
-    p->author_following = count_of(user, "friends_count");
-    p->author_posts = count_of(user, "statuses_count");
+    p->author_followers = x_part_count(user, "followers_count");
+    p->author_following = x_part_count(user, "friends_count");
+    p->author_posts = x_part_count(user, "statuses_count");
     p->author_verified = json_flag(user, "verified");
     p->author_created_at = tweet_time(json_text(user, "created_at"));
 }
 
 static struct view quoted_id(const struct reading *r)
 {
-    const cJSON *quoted = object_at(r->body, "quoted_status");
+    const cJSON *quoted = x_part_object(r->body, "quoted_status");
     struct view id;
     if (r->body == r->tweet) {
         id = ID(r, r->body, "quoted_status_id_str", "quoted_status_id");
@@ -224,13 +143,13 @@ static void read_relations(struct reading *r)
     struct post *p = r->post;
     p->is_retweet = r->original != NULL;
     if (r->original) {
-        const cJSON *author = object_at(r->original, "user");
+        const cJSON *author = x_part_object(r->original, "user");
         p->retweet_of = ID(r, r->original, "id_str", "retweeted_status", "id");
         p->retweet_author = ID(r, author, "id_str", "retweeted_status", "user", "id");
     }
     p->quote_of = quoted_id(r);
-    p->is_quote =
-        p->quote_of.at || object_at(r->body, "quoted_status") || json_flag(r->body, "is_quote_status") == 1;
+    p->is_quote = p->quote_of.at || x_part_object(r->body, "quoted_status") ||
+                  json_flag(r->body, "is_quote_status") == 1;
     p->reply_to = ID(r, r->tweet, "in_reply_to_status_id_str", "in_reply_to_status_id");
     p->reply_to_author = ID(r, r->tweet, "in_reply_to_user_id_str", "in_reply_to_user_id");
     p->is_reply = p->reply_to.at != NULL;
@@ -238,53 +157,31 @@ static void read_relations(struct reading *r)
 
 static void read_place(struct reading *r)
 {
-    const cJSON *place = object_at(r->tweet, "place");
-    r->post->place = some_text(place, "full_name");
-    r->post->country = some_text(place, "country_code");
-    const cJSON *pair = json_member(object_at(r->tweet, "coordinates"), "coordinates");
-    const cJSON *longitude =
-        cJSON_IsArray(pair) ? pair->child : NULL; /* this order: GeoJSON, RFC 7946, 3.1.1 */
-    const cJSON *latitude = longitude ? longitude->next : NULL;
-    if (latitude && cJSON_IsNumber(longitude) && cJSON_IsNumber(latitude) &&
-        fabs(longitude->valuedouble) <= 180 && fabs(latitude->valuedouble) <= 90) {
-        r->post->longitude = longitude->valuedouble;
-        r->post->latitude = latitude->valuedouble;
-    }
-}
-
-/* The text inside the anchor, or all of it where there is none ("web"). */
-static struct view app_of(const cJSON *tweet, struct arena *a)
-{
-    struct view source = some_text(tweet, "source");
-    const char *close = source.at && source.at[0] == '<' ? memrchr(source.at, '<', source.length) : NULL;
-    const char *open = close ? memchr(source.at, '>', source.length) : NULL;
-    if (open && close > open) {
-        source = view_make(open + 1, (size_t)(close - open - 1));
-    } else if (close) {
-        return view_none();
-    }
-    return source.length ? text_unescape_html(source, a) : view_none();
+    const cJSON *place = x_part_object(r->tweet, "place");
+    r->post->place = x_part_text(place, "full_name");
+    r->post->country = x_part_text(place, "country_code");
+    x_part_point(x_part_object(r->tweet, "coordinates"), r->post);
 }
 
 static void read_rest(struct reading *r)
 {
     const cJSON *t = r->tweet;
     struct post *p = r->post;
-    p->lang = tweet_language(some_text(t, "lang"));
-    p->likes = count_of(t, "favorite_count");
-    p->retweets = count_of(t, "retweet_count");
-    p->replies = count_of(t, "reply_count");
-    p->quotes = count_of(t, "quote_count");
+    p->lang = x_part_language(x_part_text(t, "lang"));
+    p->likes = x_part_count(t, "favorite_count");
+    p->retweets = x_part_count(t, "retweet_count");
+    p->replies = x_part_count(t, "reply_count");
+    p->quotes = x_part_count(t, "quote_count");
     p->sensitive = json_flag(t, "possibly_sensitive");
     p->withheld_in = tweet_strings(json_member(t, "withheld_in_countries"), r->arena);
-    p->app = app_of(t, r->arena);
+    p->app = x_part_app(t, r->arena);
 }
 
 int tweet_to_post(const cJSON *tweet, struct view line, struct text_worker *worker, struct arena *a,
                   struct post *p, struct err *e)
 {
     struct reading r = {.tweet = tweet,
-                        .original = object_at(tweet, "retweeted_status"),
+                        .original = x_part_object(tweet, "retweeted_status"),
                         .line = line,
                         .worker = worker,
                         .arena = a,
@@ -295,7 +192,7 @@ int tweet_to_post(const cJSON *tweet, struct view line, struct text_worker *work
     if (!p->id.at) {
         return err_set(e, ERR_REJECT, "tweet: no id of at most 19 digits in `id_str` or `id`");
     }
-    p->created_at = created_at(p->id, tweet);
+    p->created_at = x_part_created_at(p->id, tweet_time(json_text(tweet, "created_at")));
     if (p->created_at == CLOCK_NONE) {
         return err_set(e, ERR_REJECT, "tweet %.*s: its id holds no time and `created_at` is none",
                        VIEW_PRINT(p->id));

@@ -18,11 +18,6 @@
 #include <cjson/cJSON.h>
 #include <stdint.h>
 
-/* Ids above this one hold their time: ms since 1970 = (id >> 22) + TWEET_EPOCH_MS (API document,
- * section 7.1). */
-#define TWEET_LAST_PLAIN_ID INT64_C(29700859247)
-#define TWEET_EPOCH_MS      INT64_C(1288834974657)
-
 enum {
     TWEET_LIST_MOST = 1000 /* items kept of hashtags, urls ...; a tweet of 280 characters has at most 140 */
 };
@@ -46,13 +41,5 @@ int tweet_to_post(const cJSON *tweet, struct view line, struct text_worker *work
 /* "Wed Oct 10 20:19:24 +0000 2018" as milliseconds, whatever the locale; CLOCK_NONE when it is no such date.
  */
 int64_t tweet_time(struct view text);
-
-/* The language code that is stored: `in` and `iw` become `id` and `he`, others stay. */
-struct view tweet_language(struct view code);
-
-/* An id of the message: member `text_key` of `object` if it is a string of 1 to 19 digits, else the digits of
- * the number that stands in the line at path[0] / ... (at most 19 too); absent when there is neither. */
-struct view tweet_id(const cJSON *object, const char *text_key, struct view line, const char *const *path,
-                     size_t depth);
 
 #endif

@@ -74,26 +74,36 @@ static struct view_list words_of(const cJSON *entities, const char *key, const c
     return list_done(l);
 }
 
-static struct view_list addresses_of(const cJSON *entities, const char *key, const char *member,
-                                     const char *otherwise, struct arena *a)
+/* The first of these members that says something. */
+static struct view first_text(const cJSON *item, const char *const members[3])
+{
+    struct view text = view_none();
+    for (size_t i = 0; i < 3 && members[i] && !text.length; i++) {
+        text = json_text(item, members[i]);
+    }
+    return text;
+}
+
+static struct view_list addresses_of(const cJSON *entities, const char *key, const char *const members[3],
+                                     struct arena *a)
 {
     size_t count;
     const cJSON *array = array_of(entities, key, &count);
     struct list l = list_make(a, count);
     for (const cJSON *item = array ? array->child : NULL; item; item = item->next) {
-        struct view address = json_text(item, member);
-        list_add(&l, address.length ? address : json_text(item, otherwise));
+        list_add(&l, first_text(item, members));
     }
     return list_done(l);
 }
 
-/* The part of the text that an entity's indices name; absent when they name none. */
+/* The part of the text that an entity's indices (v1.1) or start and end (v2) name; absent when they name
+ * none. */
 static struct view slice_of(const cJSON *entity, struct view text)
 {
     const cJSON *indices = json_member(entity, "indices");
-    const cJSON *from = cJSON_IsArray(indices) ? indices->child : NULL;
-    const cJSON *to = from ? from->next : NULL;
-    if (!to || !cJSON_IsNumber(from) || !cJSON_IsNumber(to) || !(from->valuedouble >= 0) ||
+    const cJSON *from = cJSON_IsArray(indices) ? indices->child : json_member(entity, "start");
+    const cJSON *to = cJSON_IsArray(indices) ? (from ? from->next : NULL) : json_member(entity, "end");
+    if (!from || !to || !cJSON_IsNumber(from) || !cJSON_IsNumber(to) || !(from->valuedouble >= 0) ||
         !(to->valuedouble > from->valuedouble) || !(to->valuedouble <= (double)text.length)) {
         return view_none();
     }
@@ -148,30 +158,43 @@ static struct view_list links_of(const cJSON *entities, struct view text, struct
     return list_done(l);
 }
 
-/* An empty list that is there: the payload has entities and names none, which is not the same as having no
- * entities. */
-static void state_empty(const cJSON *entities, struct view_list *list)
+/* An empty list that is there: the payload names none, which is not the same as having no entities. */
+static void state_empty(bool stated, struct view_list *list)
 {
     static const struct view nothing[1];
-    if (cJSON_IsObject(entities) && !list->count) {
+    if (stated && !list->count) {
         *list = (struct view_list){nothing, 0};
     }
 }
 
-void tweet_entities(const cJSON *holder, struct view text, struct text_worker *worker, struct arena *a,
-                    struct post *p)
+const struct tweet_entities_form tweet_entities_v1 = {.hashtags = {"hashtags", "text"},
+                                                      .cashtags = {"symbols", "text"},
+                                                      .mentions = {"user_mentions", "screen_name"},
+                                                      .addresses = {"expanded_url", "url"},
+                                                      .media = {"media_url_https", "media_url"}};
+
+const struct tweet_entities_form tweet_entities_v2 = {.hashtags = {"hashtags", "tag"},
+                                                      .cashtags = {"cashtags", "tag"},
+                                                      .mentions = {"mentions", "username"},
+                                                      .addresses = {"expanded_url", "unwound_url", "url"},
+                                                      .left_out_is_empty = true};
+
+void tweet_entities(const struct tweet_entities_form *form, const cJSON *holder, struct view text,
+                    struct text_worker *worker, struct arena *a, struct post *p)
 {
     const cJSON *entities = json_member(holder, "entities");
-    p->hashtags = words_of(entities, "hashtags", "text", '#', worker, a);
-    p->cashtags = words_of(entities, "symbols", "text", '$', worker, a);
-    p->mentions = words_of(entities, "user_mentions", "screen_name", '@', worker, a);
-    p->urls = addresses_of(entities, "urls", "expanded_url", "url", a);
-    state_empty(entities, &p->hashtags);
-    state_empty(entities, &p->cashtags);
-    state_empty(entities, &p->mentions);
-    state_empty(entities, &p->urls);
-    p->media =
-        addresses_of(json_member(holder, "extended_entities"), "media", "media_url_https", "media_url", a);
+    p->hashtags = words_of(entities, form->hashtags[0], form->hashtags[1], '#', worker, a);
+    p->cashtags = words_of(entities, form->cashtags[0], form->cashtags[1], '$', worker, a);
+    p->mentions = words_of(entities, form->mentions[0], form->mentions[1], '@', worker, a);
+    p->urls = addresses_of(entities, "urls", form->addresses, a);
+    bool stated = form->left_out_is_empty || cJSON_IsObject(entities);
+    state_empty(stated, &p->hashtags);
+    state_empty(stated, &p->cashtags);
+    state_empty(stated, &p->mentions);
+    state_empty(stated, &p->urls);
+    if (form->media[0]) {
+        p->media = addresses_of(json_member(holder, "extended_entities"), "media", form->media, a);
+    }
     p->links = links_of(entities, text, a);
 }
 

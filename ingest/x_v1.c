@@ -91,7 +91,7 @@ static void *x_v1_open(const struct source_settings *settings, struct err *e)
         return NULL;
     }
     x->settings = (const struct source_x_v1_settings *)settings;
-    x->reader = message_reader_new(settings->name, settings->store_raw, e);
+    x->reader = message_reader_new(&message_form_x_v1, settings->name, settings->store_raw, e);
     x->filter = x->reader ? filter_new(&settings->filter, e) : NULL;
     if (!x->filter || copy_host(x, e) || write_parameters(x, e)) {
         x_v1_close(x);
@@ -124,7 +124,10 @@ static int x_v1_prepare(void *state, struct source_attempt *attempt, struct err 
     if (oauth_sign_request(&keys, "POST", settings->common.url, params, count, NULL, &request, e)) {
         return -1;
     }
-    *attempt = (struct source_attempt){"POST", request.url, request.authorization, request.body};
+    attempt->method = "POST";
+    attempt->url = request.url;
+    attempt->authorization = request.authorization;
+    attempt->form = request.body;
     return 0;
 }
 
@@ -275,5 +278,6 @@ const struct source_protocol x_v1_protocol = {
     .read = x_v1_read,
     .is_final = x_v1_is_final,
     .advice = x_v1_advice,
+    .skew_harm = ", which makes signatures invalid",
     .identify = x_v1_identify,
 };

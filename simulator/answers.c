@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <time.h>
 
-static const char *phrase_of(int status)
+const char *answers_phrase(int status)
 {
     static const struct {
         int status;
         const char *phrase;
     } known[] = {
+        {200, "OK"},
+        {201, "Created"},
+        {302, "Found"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {403, "Forbidden"},
@@ -18,6 +21,7 @@ static const char *phrase_of(int status)
         {405, "Method Not Allowed"},
         {406, "Not Acceptable"},
         {408, "Request Timeout"},
+        {409, "Conflict"},
         {410, "Gone"},
         {411, "Length Required"},
         {413, "Request Entity Too Large"},
@@ -41,10 +45,10 @@ static const char *phrase_of(int status)
 }
 
 /* The Date header matters: a client tells a wrong key from a wrong clock by it. */
-static void add_date(struct buffer *into)
+static void add_date(struct buffer *into, int64_t skew_s)
 {
     static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t now = (time_t)(clock_wall_ms() / 1000);
+    time_t now = (time_t)(clock_wall_ms() / 1000 + skew_s);
     struct tm t;
     gmtime_r(&now, &t);
     buffer_print(into, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + 3 * t.tm_wday, t.tm_mday,
@@ -60,9 +64,9 @@ static void add_path(struct buffer *into, struct view path)
     }
 }
 
-static void add_page(struct buffer *into, int status, struct view path)
+void answers_add_page(struct buffer *into, int status, struct view path)
 {
-    const char *phrase = phrase_of(status);
+    const char *phrase = answers_phrase(status);
     /* The title of the answer that ended v1.1 in March 2023 was the notice itself. */
     const char *title =
         status == 403 ? "\nPlease use V2 filtered and sample volume stream as alternatives" : phrase;
@@ -81,10 +85,10 @@ void answers_add(struct buffer *into, int status, const char *text, struct view 
     if (text) {
         buffer_add_text(&body, text);
     } else {
-        add_page(&body, status, path);
+        answers_add_page(&body, status, path);
     }
-    buffer_print(into, "HTTP/1.1 %d %s\r\n", status, phrase_of(status));
-    add_date(into);
+    buffer_print(into, "HTTP/1.1 %d %s\r\n", status, answers_phrase(status));
+    add_date(into, 0);
     if (status == 401) {
         buffer_add_text(into, "WWW-Authenticate: OAuth realm=\"Firehose\"\r\n");
     }
@@ -94,10 +98,31 @@ void answers_add(struct buffer *into, int status, const char *text, struct view 
     buffer_free(&body);
 }
 
-void answers_add_stream_head(struct buffer *into, bool chunked, const char *coding)
+void answers_add_parts(struct buffer *into, const struct answers_parts *parts)
+{
+    buffer_print(into, "HTTP/1.1 %d %s\r\n", parts->status, answers_phrase(parts->status));
+    add_date(into, parts->date_skew_s);
+    buffer_add_view(into, parts->headers);
+    if (parts->type) {
+        buffer_print(into, "Content-Type: %s\r\n", parts->type);
+    }
+    buffer_print(into, "Content-Length: %zu\r\nConnection: close\r\n\r\n", parts->body.length);
+    buffer_add_view(into, parts->body);
+}
+
+void answers_add_json(struct buffer *into, int status, struct view body, struct view headers)
+{
+    answers_add_parts(into, &(struct answers_parts){.status = status,
+                                                    .type = "application/json; charset=utf-8",
+                                                    .headers = headers,
+                                                    .body = body});
+}
+
+void answers_add_stream_head(struct buffer *into, bool chunked, const char *coding, struct view headers)
 {
     buffer_add_text(into, "HTTP/1.1 200 OK\r\n");
-    add_date(into);
+    add_date(into, 0);
+    buffer_add_view(into, headers);
     buffer_add_text(into, "Content-Type: application/json\r\nConnection: close\r\n");
     if (coding) {
         buffer_print(into, "Content-Encoding: %s\r\n", coding);

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "simulator/answers.h"
-#include "simulator/server.h"
+#include "simulator/api2.h"
+#include "simulator/fault_run.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,7 +23,8 @@ void connection_accept(struct simulator *s, int fd, const char *peer)
         return;
     }
     c->sim = s;
-    c->fd = fd;
+    c->transport.fd = fd;
+    c->number = ++s->connections_made;
     c->in = BUFFER(HTTP_HEAD_MAX + HTTP_BODY_MAX);
     c->events = EPOLLIN | EPOLLRDHUP;
     c->deadline_ms = s->now_ms + REQUEST_MS;
@@ -39,6 +41,16 @@ void connection_accept(struct simulator *s, int fd, const char *peer)
     }
     s->connections = c;
     s->connection_count++;
+    if (s->tls) {
+        c->transport.tls = tls_session_new(s->tls, fd);
+        if (!c->transport.tls) {
+            connection_close(c);
+            return;
+        }
+    }
+    if (s->faults) {
+        faults_take_connection(s, c);
+    }
 }
 
 void connection_watch(struct connection *c, uint32_t events)
@@ -47,7 +59,7 @@ void connection_watch(struct connection *c, uint32_t events)
         return;
     }
     struct epoll_event event = {.events = events, .data.ptr = c};
-    if (epoll_ctl(c->sim->epoll_fd, EPOLL_CTL_MOD, c->fd, &event) < 0) {
+    if (epoll_ctl(c->sim->epoll_fd, EPOLL_CTL_MOD, c->transport.fd, &event) < 0) {
         connection_close(c);
         return;
     }
@@ -63,7 +75,11 @@ void connection_close(struct connection *c)
     if (c->stream) {
         stream_forget(c);
     }
-    close(c->fd);
+    /* A process that was just forked may hold the socket open for a moment: its events must not come here. */
+    epoll_ctl(c->sim->epoll_fd, EPOLL_CTL_DEL, c->transport.fd, NULL);
+    tls_session_free(c->transport.tls);
+    c->transport.tls = NULL;
+    close(c->transport.fd);
 }
 
 void connection_free(struct connection *c)
@@ -85,7 +101,7 @@ void connection_free(struct connection *c)
 
 void connection_sent(struct connection *c)
 {
-    if (wire_failed(c->wire) || wire_send(c->wire, c->fd) < 0) {
+    if (wire_failed(c->wire) || wire_send(c->wire, &c->transport, SIZE_MAX) < 0) {
         connection_close(c);
     } else if (wire_waiting(c->wire)) {
         connection_watch(c, EPOLLIN | EPOLLRDHUP | EPOLLOUT);
@@ -94,7 +110,10 @@ void connection_sent(struct connection *c)
         if (c->stream) {
             stream_forget(c);
         }
-        shutdown(c->fd, SHUT_WR);
+        if (c->transport.tls) {
+            tls_end(c->transport.tls);
+        }
+        shutdown(c->transport.fd, SHUT_WR);
         c->state = CONNECTION_LINGERING;
         c->deadline_ms = c->sim->now_ms + LINGER_MS;
         connection_watch(c, EPOLLIN | EPOLLRDHUP);
@@ -115,25 +134,30 @@ static const char *reason_for_log(const struct err *why)
     return why && *why->text ? why->text : "";
 }
 
-static void answer(struct connection *c, int status, const char *text, const struct err *why)
+void connection_answer(struct connection *c, int status, struct view bytes, const char *note)
 {
     struct simulator *s = c->sim;
     struct view path = c->request.path.at ? c->request.path : VIEW("/");
-    log_info(&SIMULATOR_LOG, "%s %.*s %.*s -> %d %s", c->peer, VIEW_PRINT(c->request.method),
-             (int)(path.length < 100 ? path.length : 100), path.at, status, reason_for_log(why));
+    log_info(&SIMULATOR_LOG, "%s %.*s %.*s -> %d %s wall_ms=%lld connection=%llu", c->peer,
+             VIEW_PRINT(c->request.method), (int)(path.length < 100 ? path.length : 100), path.at, status,
+             note, (long long)clock_wall_ms(), (unsigned long long)c->number);
     atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
-    struct buffer bytes = BUFFER(64 << 10);
-    answers_add(&bytes, status, text, path);
+    atomic_fetch_add_explicit(&s->refused, status >= 300, memory_order_relaxed);
     c->wire = wire_new(&(struct wire_options){.chunked = false});
     if (!c->wire) {
-        buffer_free(&bytes);
         connection_close(c);
         return;
     }
-    wire_add_head(c->wire, buffer_view(&bytes));
-    buffer_free(&bytes);
+    wire_add_head(c->wire, bytes);
     connection_drain(c, ANSWER_MS);
+}
+
+static void answer(struct connection *c, int status, const char *text, const struct err *why)
+{
+    struct buffer bytes = BUFFER(64 << 10);
+    answers_add(&bytes, status, text, c->request.path.at ? c->request.path : VIEW("/"));
+    connection_answer(c, status, buffer_view(&bytes), reason_for_log(why));
+    buffer_free(&bytes);
 }
 
 /* ---- accounts ---- */
@@ -157,7 +181,7 @@ static struct account *new_account(struct simulator *s, const char *name)
     }
     a->name = strdup(name);
     a->attempts = o->max_connects ? calloc(o->max_connects, sizeof *a->attempts) : NULL;
-    bool pulls = o->rate <= 0;
+    bool pulls = !simulator_is_live(s);
     if (!a->name || (o->max_connects && !a->attempts) ||
         feed_init(&a->feed, s->list, o->loop, o->total, o->fresh_ids && pulls) < 0 ||
         repeats_init(&a->repeats, pulls ? o->repeat : 0) < 0) {
@@ -171,7 +195,7 @@ static struct account *new_account(struct simulator *s, const char *name)
     return a;
 }
 
-static struct account *account_named(struct simulator *s, const char *name)
+struct account *account_named(struct simulator *s, const char *name)
 {
     for (size_t i = 0; i < s->account_count; i++) {
         if (strcmp(s->accounts[i]->name, name) == 0) {
@@ -220,7 +244,7 @@ static struct account *authenticate(struct connection *c, struct err *why)
         open_name(authorization, name);
     } else {
         struct oauth_request signed_request = {.method = r->method,
-                                               .scheme = VIEW("http"),
+                                               .scheme = s->tls ? VIEW("https") : VIEW("http"),
                                                .host = http_request_header(r, "Host"),
                                                .path = r->path,
                                                .query = r->query,
@@ -263,7 +287,7 @@ static void replace_stream(struct account *a)
         return;
     }
     char byte;
-    ssize_t n = recv(old->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t n = recv(old->transport.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
         connection_close(old);
     } else if (old->state == CONNECTION_STREAMING) {
@@ -274,7 +298,7 @@ static void replace_stream(struct account *a)
     }
 }
 
-static struct wire *stream_wire(const struct connection *c)
+static struct wire *stream_wire(const struct connection *c, struct view headers)
 {
     const struct simulator_options *o = &c->sim->options;
     struct view accepted = http_request_header(&c->request, "Accept-Encoding");
@@ -287,11 +311,31 @@ static struct wire *stream_wire(const struct connection *c)
     struct wire *wire = wire_new(&w);
     if (wire) {
         struct buffer head = BUFFER(4096);
-        answers_add_stream_head(&head, w.chunked, names[w.coding]);
+        answers_add_stream_head(&head, w.chunked, names[w.coding], headers);
         wire_add_head(wire, buffer_view(&head));
         buffer_free(&head);
     }
     return wire;
+}
+
+void connection_begin_stream(struct connection *c, struct account *a, struct selection *filter,
+                             struct view headers)
+{
+    c->wire = stream_wire(c, headers);
+    if (!c->wire) {
+        selection_free(filter);
+        connection_close(c);
+        return;
+    }
+    if (stream_begin(c, a, filter) < 0) {
+        connection_close(c);
+        return;
+    }
+    atomic_fetch_add_explicit(&c->sim->requests, 1, memory_order_relaxed);
+    log_info(&SIMULATOR_LOG, "%s %.*s %.*s -> 200 account %s wall_ms=%lld connection=%llu", c->peer,
+             VIEW_PRINT(c->request.method), VIEW_PRINT(c->request.path), a->name,
+             (long long)c->stream->began_wall_ms, (unsigned long long)c->number);
+    connection_watch(c, EPOLLIN | EPOLLRDHUP | EPOLLOUT);
 }
 
 static void begin_stream(struct connection *c, struct account *a, const struct parameters *p,
@@ -299,34 +343,29 @@ static void begin_stream(struct connection *c, struct account *a, const struct p
 {
     const char *delimited = parameters_find(p, "delimited"), *warnings = parameters_find(p, "stall_warnings");
     replace_stream(a);
-    c->wire = stream_wire(c);
-    if (!c->wire) {
-        selection_free(filter);
-        connection_close(c);
-        return;
+    connection_begin_stream(c, a, filter, VIEW(""));
+    if (c->stream) {
+        c->stream->delimited = delimited && strcmp(delimited, "length") == 0;
+        c->stream->stall_warnings = warnings && strcmp(warnings, "true") == 0;
+        stream_add_repeats(c);
     }
-    if (stream_begin(c, a, filter, delimited && strcmp(delimited, "length") == 0,
-                     warnings && strcmp(warnings, "true") == 0) < 0) {
-        connection_close(c);
-        return;
-    }
-    atomic_fetch_add_explicit(&c->sim->requests, 1, memory_order_relaxed);
-    log_info(&SIMULATOR_LOG, "%s %.*s %.*s -> 200 account %s", c->peer, VIEW_PRINT(c->request.method),
-             VIEW_PRINT(c->request.path), a->name);
-    connection_watch(c, EPOLLIN | EPOLLRDHUP | EPOLLOUT);
 }
 
-static bool answers_by_option(struct simulator *s)
+int connection_answers_by_option(struct simulator *s)
 {
     const struct simulator_options *o = &s->options;
-    return o->answer_status && (!o->answer_count || s->answers_given++ < o->answer_count);
+    bool now = o->answer_status && (!o->answer_count || s->answers_given++ < o->answer_count);
+    return now ? o->answer_status : 0;
 }
 
 static void handle_stream_request(struct connection *c, bool needs_predicate)
 {
     struct simulator *s = c->sim;
     struct err why = {.text = ""};
-    if (answers_by_option(s)) {
+    if (s->faults && faults_answer(c)) {
+        return;
+    }
+    if (connection_answers_by_option(s)) {
         answer(c, s->options.answer_status,
                s->options.answer_status == 420 ? "Exceeded connection limit for user" : NULL, NULL);
         return;
@@ -358,12 +397,15 @@ static void handle_stream_request(struct connection *c, bool needs_predicate)
     parameters_free(&p);
 }
 
-static void handle(struct connection *c)
+void connection_handle(struct connection *c)
 {
     bool get = view_is(c->request.method, "GET"), post = view_is(c->request.method, "POST");
     bool filter = view_is(c->request.path, "/1.1/statuses/filter.json");
     bool sample = view_is(c->request.path, "/1.1/statuses/sample.json");
-    if (!filter && !sample) {
+    if (c->sim->apps && api2_handle(c)) {
+        return;
+    }
+    if (!c->sim->options.api_1 || (!filter && !sample)) {
         answer(c, 404, NULL, NULL);
     } else if (!get && !post) {
         answer(c, 405, NULL, NULL);
@@ -383,36 +425,46 @@ static void read_request(struct connection *c)
         answer(c, status, NULL, NULL);
         return;
     case HTTP_DONE:
-        handle(c);
+        connection_handle(c);
         return;
     case HTTP_MORE:
         if (head_done && c->request.expects_continue && !c->continued) {
             static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
             c->continued = true;
-            if (send(c->fd, go_on, sizeof go_on - 1, MSG_NOSIGNAL) != (ssize_t)sizeof go_on - 1) {
+            if (transport_send(&c->transport, go_on, sizeof go_on - 1) != (ssize_t)sizeof go_on - 1) {
                 connection_close(c);
             }
         }
     }
 }
 
+/* Once, or with TLS until all is read: what is decrypted already makes no event. */
 static void receive(struct connection *c)
 {
     char bytes[16 << 10];
-    ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
-        connection_close(c);
-        return;
-    }
-    if (n < 0 || c->state != CONNECTION_READING) {
-        return; /* nothing that a client sends after its request matters */
-    }
-    buffer_append(&c->in, bytes, (size_t)n);
-    if (buffer_failed(&c->in)) {
-        answer(c, 413, NULL, NULL);
-        return;
-    }
-    read_request(c);
+    do {
+        ssize_t n = transport_receive(&c->transport, bytes, sizeof bytes);
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+            return;
+        }
+        if (n <= 0) {
+            if (n < 0 && errno == EPROTO && c->state == CONNECTION_READING) {
+                log_info(&SIMULATOR_LOG, "%s -> the TLS handshake failed wall_ms=%lld connection=%llu",
+                         c->peer, (long long)clock_wall_ms(), (unsigned long long)c->number);
+            }
+            connection_close(c);
+            return;
+        }
+        if (c->state != CONNECTION_READING || c->delayed) {
+            continue; /* nothing that a client sends after its request matters */
+        }
+        buffer_append(&c->in, bytes, (size_t)n);
+        if (buffer_failed(&c->in)) {
+            answer(c, 413, NULL, NULL);
+            return;
+        }
+        read_request(c);
+    } while (c->transport.tls && c->state != CONNECTION_CLOSED);
 }
 
 void connection_event(struct connection *c, uint32_t events)
@@ -432,13 +484,9 @@ void connection_event(struct connection *c, uint32_t events)
     }
     if (c->state == CONNECTION_DRAINING) {
         connection_sent(c);
-    } else if (c->state == CONNECTION_STREAMING && c->sim->options.rate <= 0) {
+    } else if (c->state == CONNECTION_STREAMING && !simulator_is_live(c->sim)) {
         stream_pull(c);
     } else if (c->state == CONNECTION_STREAMING) {
-        if (wire_send(c->wire, c->fd) < 0) {
-            connection_close(c);
-        } else {
-            connection_watch(c, EPOLLIN | EPOLLRDHUP | (wire_waiting(c->wire) ? EPOLLOUT : 0u));
-        }
+        stream_send(c);
     }
 }

@@ -49,7 +49,7 @@ struct view feed_render(struct feed *f, size_t index, int64_t now_ms, uint64_t *
     if (index == 0) {
         f->shift_ms = playlist_start_ms(f->list) ? now_ms - playlist_start_ms(f->list) : 0;
     }
-    if (message->tweet) {
+    if (message->tweet || message->payload) {
         uint64_t first = fresh_first_id(now_ms);
         *last_id = *last_id < first ? first : *last_id + 1;
         f->fresh[index] = *last_id;
@@ -61,6 +61,32 @@ struct view feed_render(struct feed *f, size_t index, int64_t now_ms, uint64_t *
     struct moment m = {f, now_ms};
     fresh_write(message->text, &message->places, f->fresh[index], now_ms, fresh_id, &m, scratch);
     return buffer_failed(scratch) ? message->text : buffer_view(scratch);
+}
+
+struct view feed_render_again(const struct feed *f, size_t index, struct buffer *scratch)
+{
+    const struct playlist_message *message = playlist_at(f->list, index);
+    buffer_reset(scratch);
+    if (!f->fresh || !message->places.count || !f->fresh[index]) {
+        return message->text;
+    }
+    int64_t now_ms = fresh_time_of(f->fresh[index]);
+    struct moment m = {f, now_ms};
+    fresh_write(message->text, &message->places, f->fresh[index], now_ms, fresh_id, &m, scratch);
+    return buffer_failed(scratch) ? message->text : buffer_view(scratch);
+}
+
+struct view feed_render_payload(const struct feed *f, size_t index, const struct posts_item *post,
+                                struct buffer *scratch)
+{
+    buffer_reset(scratch);
+    if (!f->fresh || !post->places.count || !f->fresh[index]) {
+        return post->payload;
+    }
+    int64_t now_ms = fresh_time_of(f->fresh[index]);
+    struct moment m = {f, now_ms};
+    fresh_write(post->payload, &post->places, f->fresh[index], now_ms, fresh_id, &m, scratch);
+    return buffer_failed(scratch) ? post->payload : buffer_view(scratch);
 }
 
 void feed_free(struct feed *f)

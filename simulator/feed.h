@@ -6,7 +6,7 @@
 #ifndef ROOST_SIMULATOR_FEED_H
 #define ROOST_SIMULATOR_FEED_H
 
-#include "simulator/playlist.h"
+#include "simulator/posts.h"
 
 struct feed {
     const struct playlist *list;
@@ -32,6 +32,14 @@ const struct playlist_message *feed_next(const struct feed *f, size_t *index);
  * that is passed, sent or not, so that later messages can refer to it. */
 struct view feed_render(struct feed *f, size_t index, int64_t now_ms, uint64_t *last_id,
                         struct buffer *scratch, bool wanted);
+
+/* A message of this feed once more, with the id that it was given last; changes nothing. */
+struct view feed_render_again(const struct feed *f, size_t index, struct buffer *scratch);
+
+/* The same message as a payload of API v2, with the id that feed_render gave it last: now, or when it was
+ * sent. Changes nothing. */
+struct view feed_render_payload(const struct feed *f, size_t index, const struct posts_item *post,
+                                struct buffer *scratch);
 
 void feed_free(struct feed *f);
 

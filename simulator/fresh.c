@@ -1,5 +1,6 @@
 #include "simulator/fresh.h"
 
+#include "base/clock.h"
 #include "base/number.h"
 
 #include <time.h>
@@ -211,6 +212,9 @@ void fresh_write(struct view message, const struct fresh_places *places, uint64_
             break;
         case FRESH_TIMESTAMP:
             buffer_add_number(into, now_ms);
+            break;
+        case FRESH_CREATED_ISO:
+            buffer_add_text(into, clock_format(own ? now_ms : fresh_time_of(id), (char[CLOCK_TEXT_SIZE]){0}));
             break;
         }
     }

@@ -36,7 +36,8 @@ static inline uint64_t fresh_first_id(int64_t wall_ms)
 enum fresh_kind {
     FRESH_ID,         /* digits of a tweet's id */
     FRESH_CREATED_AT, /* "Wed Oct 10 20:19:24 +0000 2018" of the tweet `id` */
-    FRESH_TIMESTAMP   /* digits of timestamp_ms of this message */
+    FRESH_TIMESTAMP,  /* digits of timestamp_ms of this message */
+    FRESH_CREATED_ISO /* "2018-10-10T20:19:24.000Z" of the tweet `id`, as API v2 writes it */
 };
 
 struct fresh_place {
@@ -54,6 +55,9 @@ struct fresh_places {
 /* Finds the places in one message (JSON text), the list in `memory`. What is no JSON has no places. -1:
  * memory. */
 int fresh_find(struct view message, struct arena *memory, struct fresh_places *places);
+
+/* The same in a payload of API v2: ids and times of `data` and of the included tweets. */
+int fresh_find_payload(struct view payload, struct arena *memory, struct fresh_places *places);
 
 /* What a recorded id becomes; asked of the caller while writing. */
 typedef uint64_t fresh_id_of(void *context, uint64_t recorded_id);

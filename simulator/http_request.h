@@ -11,7 +11,8 @@ enum {
     HTTP_HEAD_MAX = 64 << 10, /* request line and headers */
     HTTP_TARGET_MAX =
         16 << 10, /* longer: 414; the real service refused long GETs too, its limit is not published */
-    HTTP_BODY_MAX = 1 << 20, /* 5,000 user ids and 400 phrases of 60 escaped bytes are below 200 KiB */
+    HTTP_BODY_MAX =
+        8 << 20, /* 1,000 rules of 1,024 characters that are not ASCII, and their tags, are 5 MB */
     HTTP_HEADERS_MAX = 100
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "simulator/payload.h"
 #include "text/repair.h"
 
 #include <stdlib.h>
@@ -62,7 +63,9 @@ static int read_message(struct playlist *list, struct playlist_message *m, struc
     list->broken += !json;
     m->tweet = json_text(json, "text").at && json_member(json, "user");
     list->tweets += m->tweet;
-    int result = fresh_find(m->text, list->memory, &m->places);
+    m->payload = !m->tweet && payload_is(json);
+    int result = m->payload ? fresh_find_payload(m->text, list->memory, &m->places)
+                            : fresh_find(m->text, list->memory, &m->places);
     if (result == 0 && m->tweet) {
         result = selection_facts_of(json, list->memory, &m->facts);
     }
@@ -102,7 +105,8 @@ static int index_ids(struct playlist *list, struct err *e)
     }
     list->id_mask = size - 1;
     for (size_t i = 0; i < list->count; i++) {
-        uint64_t id = list->messages[i].tweet ? list->messages[i].places.own_id : 0;
+        uint64_t id =
+            list->messages[i].tweet || list->messages[i].payload ? list->messages[i].places.own_id : 0;
         if (!id) {
             continue;
         }

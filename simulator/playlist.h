@@ -3,7 +3,8 @@
  * A file holds one JSON object a line (CR at line ends and empty lines are dropped). Each line is parsed
  * once, when it is loaded: what has a `text` and a `user` is a tweet and goes to whom it matches; everything
  * else (delete, limit, unknown, lines that are no JSON) is delivered to all, as recorded. Bytes are never
- * changed, only by fresh ids.
+ * changed, only by fresh ids. Payloads of API v2 are known by their `data`; simulator/posts.h has more of
+ * them.
  */
 #ifndef ROOST_SIMULATOR_PLAYLIST_H
 #define ROOST_SIMULATOR_PLAYLIST_H
@@ -24,6 +25,7 @@
 struct playlist_message {
     struct view text; /* without line end */
     bool tweet;
+    bool payload;                 /* of API v2: delivered to streams of v2 only */
     struct selection_facts facts; /* of a tweet */
     struct fresh_places places;
 };

@@ -1,8 +1,9 @@
 /* simulator/repeats.h - the last messages that were sent, so that a new connection can begin with them again.
  *
  * A network goes on behind where it stopped only roughly: after a reconnection the last tweets come once
- * more. This is the ring that remembers them, one per account or one for a stream with a rate. Messages are
- * kept as they were sent: with fresh ids, the same tweet comes again with the same id.
+ * more. (Streams of v1.1 only: on v2 that is a fault, or the client asks for it.) This is the ring that
+ * remembers them, one per account or one for a stream with a rate. Messages are kept as they were sent: with
+ * fresh ids, the same tweet comes again with the same id.
  */
 #ifndef ROOST_SIMULATOR_REPEATS_H
 #define ROOST_SIMULATOR_REPEATS_H

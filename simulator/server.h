@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "simulator/feed.h"
+#include "simulator/fields.h"
 #include "simulator/http_request.h"
 #include "simulator/repeats.h"
 #include "simulator/simulator.h"
@@ -33,8 +34,30 @@ struct account {
     size_t attempt_next;
 };
 
+struct app;    /* simulator/api2.h */
+struct faults; /* simulator/fault_run.h */
+
+enum { STREAM_DRAIN_MS = 5000 }; /* for a client to take the end of its stream */
+
+/* What faults do to one stream; steady times, 0: nothing. */
+struct stream_faults {
+    int64_t silent_until_ms; /* nothing is sent */
+    int64_t quiet_until_ms;  /* no message is added; keep-alives are */
+    int64_t slow_until_ms, slow_since_ms, slow_next_ms, slow_bytes;
+    uint64_t slow_from;    /* bytes sent when it began to be slow */
+    int64_t late_flush_ms; /* half of what waits next is sent, the rest after so long */
+    uint64_t partial_left; /* messages that get one more partial error */
+    struct view *held;     /* messages kept until there are hold_wanted, to go out in reverse; copies */
+    size_t held_count, hold_wanted;
+    uint64_t held_from, held_behind; /* where the stream stood before the first one, and behind the last */
+};
+
 struct stream {
     struct account *account;
+    struct app *app;      /* of a stream of API v2; NULL: one of v1.1 */
+    struct fields fields; /* with an app: what it asked to see */
+    int64_t keep_alive_ms;
+    int64_t began_wall_ms;
     struct selection *filter; /* NULL: everything matches */
     uint8_t *verdicts;        /* per message of the list: 0 not asked yet, 1 no, 2 yes */
     bool delimited, stall_warnings;
@@ -48,14 +71,17 @@ struct stream {
     uint64_t counted_messages, counted_bytes; /* already in the simulator's counts */
     uint64_t added;                           /* messages put on the wire, repeats not counted */
     bool cut;                                 /* half of a message is on the wire: closed when that is sent */
-    const char *ended;                        /* why, for the log; NULL: not yet */
+    struct stream_faults faults;
+    const char *ended; /* why, for the log; NULL: not yet */
 };
 
 struct connection {
     struct simulator *sim;
     struct connection *next, *previous;
     enum connection_state state;
-    int fd;
+    struct transport transport;
+    bool delayed;        /* a fault: the request is handled at deadline_ms */
+    uint64_t number;     /* of this connection, from 1 */
     uint32_t events;     /* what epoll watches for */
     int64_t deadline_ms; /* steady; INT64_MAX: none */
     char peer[64];
@@ -78,6 +104,14 @@ struct simulator {
     int64_t live_start_us; /* steady; 0: not begun */
     uint64_t last_id;
     struct buffer scratch;
+    struct posts *posts; /* with API v2; else NULL */
+    struct app *apps;    /* likewise */
+    size_t app_count;
+    struct buffer projected; /* the message in hand as a stream of API v2 gets it */
+    uint64_t connections_made;
+    struct pace *pace;     /* of a stream with a rate or speed; else NULL */
+    struct faults *faults; /* NULL: nothing goes wrong */
+    struct tls *tls;       /* NULL: plain HTTP */
     int listen_fd, epoll_fd, stop_fd;
     int port;
     char address[80];
@@ -91,7 +125,17 @@ struct simulator {
 
 static const struct log_context SIMULATOR_LOG = {"simulate", NULL};
 
+static inline bool simulator_is_live(const struct simulator *s)
+{
+    return s->options.rate > 0 || s->options.speed > 0;
+}
+
+/* simulator.c */
+void simulator_stop_listening(struct simulator *s);
+int simulator_listen_again(struct simulator *s); /* -1: the port is not free */
+
 /* connection.c */
+void connection_handle(struct connection *c);                          /* the request is complete */
 void connection_accept(struct simulator *s, int fd, const char *peer); /* takes fd over */
 void connection_event(struct connection *c, uint32_t events);
 void connection_watch(struct connection *c, uint32_t events);
@@ -101,14 +145,35 @@ void connection_sent(struct connection *c);  /* in DRAINING: go on if all is sen
 void connection_close(struct connection *c);
 void connection_free(struct connection *c);
 
+/* An answer that is no stream: all its bytes, and what the log says of it. */
+void connection_answer(struct connection *c, int status, struct view bytes, const char *note);
+int connection_answers_by_option(
+    struct simulator *s); /* the status of answer_status, if it is its turn; else 0 */
+
+/* Answers with a stream; takes filter over. headers: further lines of its head. c->stream is NULL afterwards
+ * when it failed. */
+void connection_begin_stream(struct connection *c, struct account *a, struct selection *filter,
+                             struct view headers);
+struct account *account_named(struct simulator *s,
+                              const char *name); /* made if there is none; NULL: too many */
+
 /* stream.c */
-int stream_begin(struct connection *c, struct account *account, struct selection *filter, bool delimited,
-                 bool stall_warnings);  /* the wire holds the head; takes filter over, also when it fails */
+int stream_begin(
+    struct connection *c, struct account *account,
+    struct selection *filter); /* the wire holds the head; takes filter over, also when it fails */
+void stream_add_repeats(
+    struct connection *c);              /* what a new stream of v1.1 begins with again; moves nothing on */
 void stream_pull(struct connection *c); /* without a rate: fill and send while the socket takes it */
 void stream_live(struct simulator *s);  /* with a rate: all that is due now, to all */
-int64_t stream_live_next_ms(struct simulator *s); /* until the next message is due; INT64_MAX: none */
-void stream_keep_alive(struct connection *c);     /* if it is time */
-void stream_end(struct connection *c, int disconnect_code, const char *why); /* code 0: no message */
+int64_t stream_live_next_ms(struct simulator *s);       /* until the next message is due; INT64_MAX: none */
+void stream_send(struct connection *c);                 /* what is ready, as far as it may go now */
+size_t stream_allowance(struct connection *c);          /* bytes that may be sent now */
+void stream_repeat(struct connection *c, size_t count); /* the last messages once more */
+void stream_hold(struct connection *c, size_t count);   /* the next messages will come in reverse */
+void stream_release(struct connection *c);              /* what is held goes onto the wire */
+void stream_keep_alive(struct connection *c);           /* if it is time */
+void stream_end(struct connection *c, int disconnect_code, const char *why);   /* code 0: no message */
+void stream_end_with(struct connection *c, const char *json, const char *why); /* json NULL: no message */
 void stream_forget(struct connection *c); /* the connection closes: its place in the feed, the log line */
 
 #endif

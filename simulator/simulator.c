@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "base/number.h"
+#include "simulator/api2.h"
+#include "simulator/fault_run.h"
+#include "simulator/pace.h"
 #include "simulator/sample.h"
-#include "simulator/server.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,8 +31,21 @@ static int check_options(const struct simulator_options *o, struct err *e)
     if (!(o->rate >= 0 && o->rate <= 1e6)) {
         return err_set(e, ERR_FATAL, "the rate must be above 0 and at most 1000000 messages a second");
     }
-    if (o->limit_rate != 0 && !(o->limit_rate >= 1 && o->rate > 0)) {
-        return err_set(e, ERR_FATAL, "a limit rate must be at least 1 and needs a rate");
+    if (!(o->speed >= 0 && o->speed <= 1e6) || (o->speed > 0 && o->rate > 0)) {
+        return err_set(e, ERR_FATAL,
+                       "the speed must be above 0 and at most 1000000, and there is no rate beside it");
+    }
+    bool live = o->rate > 0 || o->speed > 0;
+    if (o->limit_rate != 0 && !(o->limit_rate >= 1 && live)) {
+        return err_set(e, ERR_FATAL, "a limit rate must be at least 1 and needs a rate or speed");
+    }
+    if (o->rules_maximum < 1 || o->rules_maximum > RULE_STORE_MOST || o->rule_length < 1 ||
+        o->rule_length > RULE_STORE_LENGTH_MOST || !o->connections || o->keep_alive_v2_ms < 1) {
+        return err_set(e, ERR_FATAL, "rules are 1 to %d of 1 to %d characters, connections at least 1",
+                       RULE_STORE_MOST, RULE_STORE_LENGTH_MOST);
+    }
+    if (o->connections > 1 && !live) {
+        return err_set(e, ERR_FATAL, "several connections of an app need a rate or speed");
     }
     if (o->keep_alive_ms < 1 || (o->chunks == WIRE_FIXED && !o->chunk_size) || o->queue < 1024) {
         return err_set(e, ERR_FATAL,
@@ -80,18 +95,28 @@ static int resolve(const char *listen_at, struct sockaddr_storage *address, sock
     return 0;
 }
 
-static int start_listening(struct simulator *s, struct err *e)
+static int bind_socket(struct simulator *s, const char *listen_at, struct err *e)
 {
     struct sockaddr_storage address = {0};
     socklen_t length = 0;
-    if (resolve(s->options.listen, &address, &length, e) < 0) {
+    if (resolve(listen_at, &address, &length, e) < 0) {
         return -1;
     }
     s->listen_fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int yes = 1;
     if (s->listen_fd < 0 || setsockopt(s->listen_fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0 ||
         bind(s->listen_fd, (struct sockaddr *)&address, length) < 0 || listen(s->listen_fd, 128) < 0) {
-        return err_set(e, ERR_RETRY, "listening at %.100s: %s", s->options.listen, strerror(errno));
+        return err_set(e, ERR_RETRY, "listening at %.100s: %s", listen_at, strerror(errno));
+    }
+    return 0;
+}
+
+static int start_listening(struct simulator *s, struct err *e)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = 0;
+    if (bind_socket(s, s->options.listen, e) < 0) {
+        return -1;
     }
     length = sizeof address;
     if (getsockname(s->listen_fd, (struct sockaddr *)&address, &length) < 0) {
@@ -142,6 +167,36 @@ static int open_descriptors(struct simulator *s, struct err *e)
     return 0;
 }
 
+static int open_faults(struct simulator *s, struct err *e)
+{
+    struct fault_script script;
+    if (!s->options.faults) {
+        return 0;
+    }
+    const char *name = s->options.faults_name ? s->options.faults_name : "the faults";
+    if (fault_script_read(view_of(s->options.faults), name, &script, e) == 0) {
+        s->faults = faults_new(&script);
+        if (!s->faults) {
+            err_set(e, ERR_RETRY, "memory is out");
+        }
+    }
+    fault_script_free(&script);
+    return s->faults ? 0 : -1;
+}
+
+static int open_tls(struct simulator *s, struct err *e)
+{
+    const struct simulator_options *o = &s->options;
+    char host[80];
+    const char *colon = strrchr(o->listen, ':');
+    snprintf(host, sizeof host, "%.*s", colon ? (int)(colon - o->listen) : 0, o->listen);
+    if (!o->tls_certificate != !o->tls_key) {
+        return err_set(e, ERR_FATAL, "a TLS certificate and its key belong together");
+    }
+    s->tls = tls_new(o->tls_certificate, o->tls_key, host, o->tls_write, e);
+    return s->tls ? 0 : -1;
+}
+
 struct simulator *simulator_open(const struct simulator_options *options, struct err *e)
 {
     struct simulator *s = calloc(1, sizeof *s);
@@ -168,14 +223,29 @@ struct simulator *simulator_open(const struct simulator_options *options, struct
     }
     memcpy(s->accounts_given, s->options.accounts, s->options.account_count * sizeof *s->accounts_given);
     s->options.accounts = s->accounts_given;
+    if (open_faults(s, e) < 0 || (s->options.tls && open_tls(s, e) < 0)) {
+        goto fail;
+    }
     s->list = load(&s->options, e);
     if (!s->list) {
         goto fail;
     }
+    if (simulator_is_live(s)) {
+        s->pace = pace_new(s->list, s->options.rate, s->options.speed, e);
+        if (!s->pace) {
+            goto fail;
+        }
+    }
     if (feed_init(&s->live, s->list, s->options.loop, s->options.total, s->options.fresh_ids) < 0 ||
-        repeats_init(&s->live_repeats, s->options.rate > 0 ? s->options.repeat : 0) < 0) {
+        repeats_init(&s->live_repeats, simulator_is_live(s) ? s->options.repeat : 0) < 0) {
         err_set(e, ERR_RETRY, "memory is out");
         goto fail;
+    }
+    if (s->options.api_2) {
+        s->posts = posts_make(s->list, !s->options.file, e);
+        if (!s->posts || api2_open(s, e) < 0) {
+            goto fail;
+        }
     }
     if (start_listening(s, e) < 0 || open_descriptors(s, e) < 0) {
         goto fail;
@@ -207,7 +277,7 @@ size_t simulator_messages(const struct simulator *s)
 
 size_t simulator_tweets(const struct simulator *s)
 {
-    return playlist_tweets(s->list);
+    return s->posts ? posts_count(s->posts) : playlist_tweets(s->list);
 }
 
 void simulator_counts(const struct simulator *s, struct simulator_counts *counts)
@@ -240,19 +310,42 @@ static void accept_all(struct simulator *s)
     }
 }
 
+void simulator_stop_listening(struct simulator *s)
+{
+    if (s->listen_fd >= 0) {
+        epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, s->listen_fd, NULL);
+        close(s->listen_fd);
+        s->listen_fd = -1;
+    }
+}
+
+int simulator_listen_again(struct simulator *s)
+{
+    struct err e;
+    char first[sizeof s->address];
+    /* At the port that it had, also if it was any free one. */
+    snprintf(first, sizeof first, "%s", s->address);
+    if (!s->stopping && (bind_socket(s, first, &e) < 0 || watch_fd(s, &s->listen_fd) < 0)) {
+        if (s->listen_fd >= 0) {
+            close(s->listen_fd);
+            s->listen_fd = -1;
+        }
+        return -1;
+    }
+    return 0;
+}
+
 static void begin_stopping(struct simulator *s)
 {
     if (s->stopping) {
         return;
     }
     s->stopping = true;
-    epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, s->listen_fd, NULL);
+    simulator_stop_listening(s);
     epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, s->stop_fd, NULL);
     if (s->options.stop_fd >= 0) {
         epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, s->options.stop_fd, NULL);
     }
-    close(s->listen_fd);
-    s->listen_fd = -1;
     for (struct connection *c = s->connections; c; c = c->next) {
         if (c->state == CONNECTION_STREAMING) {
             stream_end(c, 0, "the simulator stops");
@@ -270,6 +363,8 @@ static void keep_times(struct simulator *s)
     for (struct connection *c = s->connections; c; c = c->next) {
         if (c->state == CONNECTION_STREAMING) {
             stream_keep_alive(c);
+        } else if (c->state == CONNECTION_READING && c->delayed && s->now_ms >= c->deadline_ms) {
+            connection_handle(c);
         } else if (c->state != CONNECTION_CLOSED && s->now_ms >= c->deadline_ms) {
             connection_close(c);
         }
@@ -295,12 +390,17 @@ static int64_t earlier(int64_t a, int64_t b)
 static int timeout_ms(struct simulator *s)
 {
     int64_t left = TURN_MAX_MS;
-    if (s->options.rate > 0) {
+    if (simulator_is_live(s)) {
         left = earlier(left, stream_live_next_ms(s));
+    }
+    if (s->faults) {
+        left = earlier(left, faults_next_ms(s));
     }
     for (const struct connection *c = s->connections; c; c = c->next) {
         if (c->state == CONNECTION_STREAMING && !wire_waiting(c->wire)) {
-            left = earlier(left, c->stream->last_data_ms + s->options.keep_alive_ms - s->now_ms);
+            int64_t due = c->stream->last_data_ms + c->stream->keep_alive_ms;
+            int64_t silent = c->stream->faults.silent_until_ms;
+            left = earlier(left, (due > silent ? due : silent) - s->now_ms);
         } else if (c->deadline_ms != INT64_MAX) {
             left = earlier(left, c->deadline_ms - s->now_ms);
         }
@@ -315,8 +415,11 @@ static bool is_over(const struct simulator *s)
 
 int simulator_run(struct simulator *s, struct err *e)
 {
-    if (s->options.rate > 0 && !s->options.wait_for_client && !s->live_start_us) {
+    if (simulator_is_live(s) && !s->options.wait_for_client && !s->live_start_us) {
         s->live_start_us = clock_steady_us();
+    }
+    if (s->faults) {
+        faults_tick(s); /* those of second 0 */
     }
     while (!is_over(s)) {
         struct epoll_event events[EVENTS];
@@ -335,8 +438,11 @@ int simulator_run(struct simulator *s, struct err *e)
                 connection_event(events[i].data.ptr, events[i].events);
             }
         }
-        if (s->options.rate > 0 && !s->stopping) {
+        if (simulator_is_live(s) && !s->stopping) {
             stream_live(s);
+        }
+        if (s->faults && !s->stopping) {
+            faults_tick(s);
         }
         keep_times(s);
         free_closed(s);
@@ -367,6 +473,11 @@ void simulator_close(struct simulator *s)
         free(s->accounts[i]->name);
         free(s->accounts[i]);
     }
+    api2_close(s);
+    faults_free(s->faults);
+    pace_free(s->pace);
+    tls_free(s->tls);
+    posts_free(s->posts);
     feed_free(&s->live);
     repeats_free(&s->live_repeats);
     playlist_free(s->list);

@@ -1,9 +1,11 @@
-/* simulator/simulator.h - the streaming API v1.1 as a local server: what no server of X speaks any more.
+/* simulator/simulator.h - X's streaming APIs as a local server: v1.1, which no server of X speaks any more,
+ * and the filtered stream of v2, without an account and without a price per post.
  *
  * It plays recorded messages (or its own sample) over HTTP exactly as statuses/filter and statuses/sample
  * did: OAuth 1.0a is verified, track, follow, locations and language are applied, the body is chunked,
- * compressed when asked for, kept alive. `roost simulate` is this behind a command line; tests and benchmarks
- * embed it.
+ * compressed when asked for, kept alive. With API v2 rules are kept, checked and matched, bearer tokens given
+ * out and payloads cut to the fields that were asked for (simulator/api2.h). `roost simulate` is this behind
+ * a command line; tests and benchmarks embed it.
  *
  * Without a rate each account has its own place in the messages: they go out as fast as the client reads, and
  * the next connection of the account goes on behind the last message that was handed to the kernel whole.
@@ -28,6 +30,7 @@
 #define SIMULATOR_API_SECRET    "roostDemoApiSecretThatIsNoSecret"
 #define SIMULATOR_ACCESS_TOKEN  "1000001-roostDemoAccessToken"
 #define SIMULATOR_ACCESS_SECRET "roostDemoAccessSecretThatIsNoSecret"
+#define SIMULATOR_BEARER_TOKEN  "roostDemoBearerTokenThatIsNoSecret%3D"
 
 enum {
     SIMULATOR_SAMPLE = 3000,
@@ -53,9 +56,10 @@ struct simulator_options {
     uint64_t seed;       /* of the sample and of random chunks */
 
     double rate;          /* messages a second, up to 1,000,000; 0: as fast as each client reads */
+    double speed;         /* by the messages' own times, so many times as fast, up to 1,000,000; 0: not */
+    uint64_t total;       /* end after so many messages in all; 0: no such end */
     bool wait_for_client; /* with a rate: the stream begins with the first connection, not with the server */
     bool loop;            /* begin again after the last message */
-    uint64_t total;       /* end after so many messages in all; 0: no such end */
     enum simulator_end at_end;
     bool fresh_ids; /* ids and times are made new when a message is sent (simulator/fresh.h) */
 
@@ -64,13 +68,28 @@ struct simulator_options {
     bool
         no_auth; /* every request is let in; its account is the user of Basic or the token of OAuth, if any */
 
-    bool no_filter; /* every message matches; the parameters are still checked */
+    bool no_filter;       /* every message matches; the parameters are still checked */
+    bool tls;             /* https; the three strings below */
+    bool api_1, api_2;    /* which paths are served */
+    bool enterprise;      /* the access level: embedding:, backfill_minutes */
+    bool second_replaces; /* one connection too many ends the oldest; else it is refused with 429 */
+    bool newer_names;     /* the newer spelling of three attributes (simulator/fields.h) */
+    unsigned connections; /* of an app at a time; more than 1 only with a rate */
     uint64_t
         cut_after; /* each stream breaks off in the middle of its message number cut_after + 1; 0: never */
 
     size_t repeat; /* each connection begins with the last so many messages before it again, as they were sent
                     * (up to SIMULATOR_REPEAT_MAX); with a rate: those of the stream, heard or not, in up to
                     * half of `queue` */
+    const char *bearer_token; /* of the first account's app; NULL: the published one */
+    size_t rules_maximum;     /* of an app, 1 to 100,000 */
+    size_t rule_length;       /* code points, 1 to 4,096 */
+    const char *faults;       /* a script (simulator/fault.h) as text; NULL: nothing goes wrong */
+    const char *faults_name;  /* of its file, for messages */
+    const char *tls_certificate, *tls_key; /* PEM files; both NULL: one made here */
+    const char *tls_write;                 /* a file that gets the certificate; NULL: none */
+    int64_t rule_delay_ms;                 /* an added rule works after so long (about 20 s on X) */
+    int64_t keep_alive_v2_ms;              /* as keep_alive_ms, for streams of API v2 */
 
     int64_t keep_alive_ms; /* an empty line after so long without data; 1 or more */
     enum wire_chunks chunks;
@@ -81,8 +100,8 @@ struct simulator_options {
 
     int answer_status;     /* this HTTP status (400 to 599) instead of a stream; 0: off */
     uint64_t answer_count; /* for the first so many requests; 0: for all */
-    uint32_t max_connects; /* attempts of an account per connect_minutes, refused ones counted; more: 420; 0:
-                              off */
+    uint32_t max_connects; /* attempts of an account per connect_minutes, refused ones counted; more: 420
+                            * (429 with API v2); 0: off (with API v2: 50 in 15) */
     uint32_t connect_minutes;
 
     int stop_fd; /* when it becomes readable, as simulator_stop (a signalfd); -1: none. Stays the caller's */
@@ -92,7 +111,12 @@ struct simulator_options {
     ((struct simulator_options){.listen = "127.0.0.1:0",                                                     \
                                 .sample_count = SIMULATOR_SAMPLE,                                            \
                                 .seed = SIMULATOR_SEED,                                                      \
+                                .api_1 = true,                                                               \
+                                .rules_maximum = 1000,                                                       \
+                                .rule_length = 1024,                                                         \
+                                .connections = 1,                                                            \
                                 .keep_alive_ms = 30000,                                                      \
+                                .keep_alive_v2_ms = 20000,                                                   \
                                 .chunk_size = 1,                                                             \
                                 .queue = (size_t)4 << 20,                                                    \
                                 .connect_minutes = 5,                                                        \

@@ -184,6 +184,26 @@ void wire_end(struct wire *w)
     }
 }
 
+void wire_end_truncated(struct wire *w)
+{
+    if (w->options.coding != WIRE_PLAIN) {
+        /* The end of a sync flush is missing: the last block is not complete. */
+        w->body.length -= w->body.length < 4 ? w->body.length : 4;
+    }
+    wire_flush(w);
+    if (w->options.chunked) {
+        buffer_append(&w->out, "0\r\n\r\n", 5);
+    }
+}
+
+void wire_corrupt(struct wire *w)
+{
+    char bytes[64];
+    memset(bytes, 0xFF, sizeof bytes);
+    buffer_append(&w->body, bytes, sizeof bytes);
+    wire_flush(w);
+}
+
 /* Messages whose last byte the kernel has. */
 static void pass_marks(struct wire *w)
 {
@@ -200,11 +220,12 @@ static void pass_marks(struct wire *w)
     }
 }
 
-int wire_send(struct wire *w, int fd)
+int wire_send(struct wire *w, const struct transport *transport, size_t most)
 {
     int result = 0;
-    while (w->sent < w->out.length) {
-        ssize_t n = send(fd, w->out.data + w->sent, w->out.length - w->sent, MSG_NOSIGNAL);
+    size_t left = most < w->out.length - w->sent ? most : w->out.length - w->sent;
+    while (left) {
+        ssize_t n = transport_send(transport, w->out.data + w->sent, left);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -213,6 +234,7 @@ int wire_send(struct wire *w, int fd)
             break;
         }
         w->sent += (size_t)n;
+        left -= (size_t)n < left ? (size_t)n : left;
     }
     pass_marks(w);
     /* Moving the rest to the front is worth it only when it is little, or much less than what is gone. */

@@ -9,6 +9,7 @@
 #define ROOST_SIMULATOR_WIRE_H
 
 #include "base/view.h"
+#include "simulator/transport.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,8 +61,15 @@ void wire_flush(struct wire *w);
 /* Flushes, ends the compression and adds the last chunk. Nothing may be added afterwards. */
 void wire_end(struct wire *w);
 
-/* Sends what the socket takes. 0, or -1: the connection is broken. */
-int wire_send(struct wire *w, int fd);
+/* Ends the body in order, but what is compressed in it breaks off (a body that is not compressed just ends).
+ */
+void wire_end_truncated(struct wire *w);
+
+/* Adds bytes that belong to no compressed data, as if some had been changed on the way; then flushes. */
+void wire_corrupt(struct wire *w);
+
+/* Sends what the socket takes, at most `most` bytes. 0, or -1: the connection is broken. */
+int wire_send(struct wire *w, const struct transport *transport, size_t most);
 
 /* Bytes ready but not taken by the socket yet. */
 size_t wire_waiting(const struct wire *w);

@@ -147,6 +147,19 @@ static struct units fold_case(struct units u, struct arena *a, UErrorCode *statu
     return U_SUCCESS(*status) ? (struct units){out, n} : (struct units){NULL, 0};
 }
 
+/* The end of both functions: units as UTF-8, or what a failure before this gives. */
+static struct view to_utf8(struct units u, struct arena *a, UErrorCode status)
+{
+    size_t room = 3 * (size_t)u.length + 1;
+    char *out = u.at ? arena_alloc(a, room) : NULL;
+    int32_t n = 0;
+    if (!out || (u_strToUTF8(out, (int32_t)room, &n, u.at, u.length, &status), U_FAILURE(status))) {
+        return refuse(a);
+    }
+    arena_shrink(a, out, room, (size_t)n);
+    return view_make(out, (size_t)n);
+}
+
 /* The iota subscript is the one character for which the order of folding and decomposing matters (D145, the
  * note): it is U+0345, or inside a letter of U+1F80 to U+1FFF (E1 BE.. or E1 BF..). */
 static bool has_iota_subscript(struct view v)
@@ -175,12 +188,18 @@ struct view text_fold(struct view v, struct arena *a)
     }
     u = fold_case(u, a, &status);
     u = normalise(unorm2_getNFCInstance(&status), u, a, &status);
-    size_t room = 3 * (size_t)u.length + 1;
-    char *out = u.at ? arena_alloc(a, room) : NULL;
-    int32_t n = 0;
-    if (!out || (u_strToUTF8(out, (int32_t)room, &n, u.at, u.length, &status), U_FAILURE(status))) {
+    return to_utf8(u, a, status);
+}
+
+struct view text_compose(struct view v, struct arena *a)
+{
+    if (view_absent(v) || text_is_ascii(v)) {
+        return v;
+    }
+    if (v.length > TEXT_MAXIMUM) {
         return refuse(a);
     }
-    arena_shrink(a, out, room, (size_t)n);
-    return view_make(out, (size_t)n);
+    UErrorCode status = U_ZERO_ERROR;
+    struct units u = normalise(unorm2_getNFCInstance(&status), from_utf8(v, a), a, &status);
+    return to_utf8(u, a, status);
 }

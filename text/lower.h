@@ -23,6 +23,10 @@ struct view text_lower(const struct text_worker *w, struct view v, struct arena 
 /* v folded, with the same results for failures and the fast path. Any thread. */
 struct view text_fold(struct view v, struct arena *a);
 
+/* v in Unicode's composed form (NFC), which networks keep texts in, case as it is; with the same results for
+ * failures and the fast path. Any thread. */
+struct view text_compose(struct view v, struct arena *a);
+
 /* True when every byte is below 0x80. */
 bool text_is_ascii(struct view v);
 

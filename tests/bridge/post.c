@@ -369,5 +369,20 @@ Test(json_scan, finds_a_member_only_at_its_own_level)
     cr_assert(view_is(json_scan_member(t, "z"), "[{}]"));
     cr_assert(view_absent(json_scan_member(t, "none")));
     cr_assert(view_absent(json_scan_member(VIEW("[1]"), "id")));
+    struct view array = VIEW(" [ 1234567890123456789 ,{\"a\":[1,2]}, \"x,]\" ,[]]"), element;
+    static const char *const elements[] = {"1234567890123456789", "{\"a\":[1,2]}", "\"x,]\"", "[]"};
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof elements / sizeof *elements; i++) {
+        cr_assert_eq(json_scan_element(array, &at, &element), 1);
+        cr_expect(view_is(element, elements[i]), "%.*s", VIEW_PRINT(element));
+    }
+    cr_assert_eq(json_scan_element(array, &at, &element), 0);
+    static const char *const none[] = {"[]", "", "[", "{\"a\":1}", "1"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        at = 0;
+        cr_expect_eq(json_scan_element(view_of(none[i]), &at, &element), 0, "%s", none[i]);
+    }
+    at = 0;
+    cr_expect_eq(json_scan_element(view_none(), &at, &element), 0);
     cr_assert(view_absent(json_scan_member(view_none(), "id")));
 }

@@ -233,7 +233,7 @@ class Simulator(Process):
         super().__init__("simulator", "simulate", "--listen", "127.0.0.1:0", *arguments,
                          environment={"ASAN_OPTIONS": "detect_leaks=0"})
         wait_until("the simulator to listen", lambda: "listening on http" in self.log(), alive=[self])
-        self.base = next(w for w in self.log().split() if w.startswith("http://"))
+        self.base = next(w for w in self.log().split() if w.startswith(("http://", "https://")))
         self.url = self.base + "/1.1/statuses/filter.json"
 
 

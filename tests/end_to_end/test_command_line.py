@@ -8,7 +8,7 @@ import sys
 import support
 from support import (API_KEY, Postgres, Process, SOURCE, Simulator, folder, roost, wait_until, write_configuration)
 
-COMMANDS = ("listen", "etl", "run", "migrate", "check", "simulate", "tail")
+COMMANDS = ("listen", "etl", "run", "migrate", "check", "simulate", "tail", "rules")
 
 
 def test_every_subcommand_has_help_and_the_version_is_the_projects():

@@ -3,6 +3,8 @@
 import json
 import sys
 
+import reading
+import reading_v2
 import support
 from support import Postgres, Process, Simulator, folder, recorded, roost, wait_until, write_configuration
 
@@ -39,6 +41,28 @@ def test_a_tweet_with_and_without_timestamp_ms_is_one_row():
     postgres, database = stream_to_rows("twice", doubled, 100)
     assert postgres.psql("select count(*), count(distinct id) from roost.posts", database) == "50\t50"
     assert postgres.psql("select sum(loaded), sum(duplicate) from roost.batches", database) == "50\t50"
+
+
+def test_a_tweet_by_both_apis_is_one_row_with_one_text():
+    """v1.1 with and without timestamp_ms, and v2, which delivers whole seconds; whichever comes first, the row is the same."""
+    chosen = [line for line in tweets(600) if not {"retweeted_status", "quoted_status"} & json.loads(line).keys()][:60]
+    without = [dict(json.loads(line)) for line in chosen]
+    for tweet in without:
+        del tweet["timestamp_ms"]
+    path = folder() / "v2.ndjson"
+    path.write_bytes(b"".join(reading_v2.from_v1(json.loads(line)) + b"\r\n" for line in chosen))
+    v2 = Simulator("--api", 2, "--file", path, "--no-filter", "--bearer-token", "token")
+    second = f"[source v2]\ntype = x-v2\nurl = {v2.base}\nbearer_token = token\n"
+    postgres, database = stream_to_rows("both", [line for pair in zip(chosen, map(json.dumps, without)) for line in
+                                                 (pair[0], pair[1].encode())], 180, source=second)
+    assert postgres.psql("select count(*), count(distinct id) from roost.posts", database) == "60\t60"
+    assert postgres.psql("select sum(loaded), sum(duplicate) from roost.batches", database) == "60\t120"
+    rows = {row["id"]: row for row in postgres.rows("select id, text, author_id, author_handle, lang, hashtags, mentions, urls from roost.posts",
+                                                    database)}
+    for line in chosen:
+        expected = reading.expected_row(json.loads(line))
+        for column, value in rows[expected["id"]].items():
+            assert value == expected[column] or (column == "lang" and value == "und"), (expected["id"], column, value, expected[column])
 
 
 def test_what_is_no_tweet_is_kept_counted_or_set_aside_and_breaks_nothing():

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct err e;
     struct message m;
-    struct message_reader *r = message_reader_new("fuzz", true, &e);
+    struct message_reader *r = message_reader_new(&message_form_x_v1, "fuzz", true, &e);
     if (!r) {
         return 0;
     }

@@ -291,3 +291,51 @@ Test(filter, a_full_arena_loses_no_post)
     arena_free(tiny);
     wanted_free(&w);
 }
+
+static bool keeps(enum filter_server server, struct wanted *w, const char *text, const size_t *known,
+                  size_t count, const char *keyword)
+{
+    struct err e;
+    struct post p = post_of(text);
+    struct arena *a = arena_new(1 << 20);
+    filter_free(w->filter);
+    w->filter = filter_new_for(server, &w->settings, &e);
+    cr_assert_not_null(w->filter, "%s", e.text);
+    bool kept = filter_match_known(w->filter, a, &p, known, count);
+    cr_expect_eq(p.keywords.count, keyword ? 1 : 0, "%s", text);
+    if (keyword && p.keywords.count) {
+        cr_expect(view_is(p.keywords.items[0], keyword), "%s", text);
+    }
+    arena_free(a);
+    return kept;
+}
+
+Test(filter, what_a_raw_rule_brought_is_kept_and_has_its_line_as_keyword)
+{
+    struct wanted w;
+    const size_t raw[] = {1};
+    wanted_make(&w, (const char *[]){"tea", "= from:ada", "-spam", NULL}, FILTER_LOCAL_YES);
+    w.settings.languages = (const char *[]){"de"};
+    w.settings.language_count = 1;
+    wanted_open(&w);
+    cr_expect(keeps(FILTER_SERVER_RULES, &w, "no word of it, but spam", raw, 1, "= from:ada"));
+    cr_expect_not(keeps(FILTER_SERVER_RULES, &w, "no word of it, but spam", NULL, 0, NULL));
+    cr_expect_not(keeps(FILTER_SERVER_RULES, &w, "tea in English", NULL, 0, "tea"));
+    wanted_free(&w);
+}
+
+Test(filter, with_rules_auto_leaves_out_only_exclusions_that_found_no_room)
+{
+    struct wanted w;
+    const size_t raw[] = {1};
+    wanted_make(&w, (const char *[]){"\"green tea\"", "= from:ada", "-spam", NULL}, FILTER_LOCAL_AUTO);
+    wanted_open(&w);
+    /* Matched through the quoted text; with `track` the words apart would be the server's wider reading. */
+    cr_expect(keeps(FILTER_SERVER_RULES, &w, "tea, and all is green", NULL, 0, NULL));
+    cr_expect(keeps(FILTER_SERVER_RULES_PART, &w, "tea, and all is green", NULL, 0, NULL));
+    cr_expect_not(keeps(FILTER_SERVER_TRACK, &w, "tea, and all is green", NULL, 0, NULL));
+    cr_expect(keeps(FILTER_SERVER_RULES, &w, "green tea and spam", NULL, 0, "\"green tea\""));
+    cr_expect_not(keeps(FILTER_SERVER_RULES_PART, &w, "green tea and spam", NULL, 0, "\"green tea\""));
+    cr_expect(keeps(FILTER_SERVER_RULES_PART, &w, "a post with spam", raw, 1, "= from:ada"));
+    wanted_free(&w);
+}

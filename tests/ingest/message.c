@@ -11,7 +11,7 @@
 static struct message_reader *new_reader(bool store_raw)
 {
     struct err e;
-    struct message_reader *r = message_reader_new("covid", store_raw, &e);
+    struct message_reader *r = message_reader_new(&message_form_x_v1, "covid", store_raw, &e);
     cr_assert_not_null(r, "%s", e.text);
     return r;
 }

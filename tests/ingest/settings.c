@@ -87,6 +87,11 @@ static struct config *load_right(const char *text)
     "[source covid]\ntype = x-v1\nurl = http://127.0.0.1:8080/1.1/statuses/filter.json\n"                    \
     "api_key = hush1\napi_secret = hush2\naccess_token = hush3\naccess_secret = hush4\n"
 
+#define OK_FILTER "[filter]\nkeywords = covid\n"
+
+/* Three lines. */
+#define X_V2 "[source x]\ntype = x-v2\nbearer_token = hush%2F5%3D\n"
+
 static const struct source_settings *source_of(const struct config *c, const char *name)
 {
     for (const struct config_section *s = config_first(c, "source"); s; s = config_next(s)) {
@@ -146,6 +151,61 @@ Test(settings, what_a_source_says_itself_goes_first)
     config_free(c);
 }
 
+Test(settings, an_x_v2_source_needs_a_token_and_a_keyword_and_has_defaults_for_the_rest)
+{
+    struct config *c = load_right(X_V2 "[filter]\nkeywords = -spam, covid\n");
+    const struct source_x_v2_settings *x = (const void *)source_of(c, "x");
+    cr_assert_str_eq(x->common.url, "https://api.x.com");
+    cr_assert_str_eq(x->common.bearer_token, "hush%2F5%3D");
+    cr_assert_eq(x->rule_length, 1024);
+    cr_assert_eq(x->rules_maximum, 1000);
+    cr_assert_eq(x->backfill_minutes, 0);
+    cr_assert_eq(x->common.stall_timeout, 21 * 1000);
+    cr_assert_not(x->common.tls_insecure_accept_any_certificate);
+    cr_assert_null(x->api_key);
+    config_free(c);
+}
+
+Test(settings, an_x_v2_source_says_everything_itself)
+{
+    write_file("token", VIEW("hush6\n"));
+    struct config *c = load_right("[source x]\ntype = x-v2\nurl = http://127.0.0.1:8080/base//\n"
+                                  "bearer_token_file = token\napi_key = hush7\napi_secret = hush8\n"
+                                  "rule_length = 4096\nrules_maximum = 100000\nbackfill_minutes = 5\n"
+                                  "stall_timeout = 20s\ntls_insecure_accept_any_certificate = yes\n"
+                                  "keywords = \"= from:ada has:media\"\n");
+    const struct source_x_v2_settings *x = (const void *)source_of(c, "x");
+    cr_assert_str_eq(x->common.url, "http://127.0.0.1:8080/base");
+    cr_assert_str_eq(x->common.bearer_token, "hush6");
+    cr_assert_str_eq(x->api_key, "hush7");
+    cr_assert_str_eq(x->api_secret, "hush8");
+    cr_assert_eq(x->rule_length, 4096);
+    cr_assert_eq(x->rules_maximum, 100000);
+    cr_assert_eq(x->backfill_minutes, 5);
+    cr_assert_eq(x->common.stall_timeout, 20 * 1000);
+    cr_assert(x->common.tls_insecure_accept_any_certificate);
+    config_free(c);
+}
+
+Test(settings, key_and_secret_are_as_good_as_a_token_and_a_rule_line_is_a_keyword)
+{
+    write_file("rules.txt", VIEW("= from:ada has:media\n-spam\n"));
+    struct config *c = load_right("[source x]\ntype = x-v2\napi_key = hush7\napi_secret = hush8\n"
+                                  "keywords_file = rules.txt\n");
+    cr_assert_null(source_of(c, "x")->bearer_token);
+    config_free(c);
+}
+
+Test(settings, a_v1_stream_is_given_up_after_90_s_of_silence_by_default)
+{
+    struct config *c = load_right(X_V1 OK_FILTER);
+    cr_assert_eq(source_of(c, "covid")->stall_timeout, 90 * 1000);
+    config_free(c);
+    c = load_right(X_V1 "stall_timeout = 30s\n" OK_FILTER);
+    cr_assert_eq(source_of(c, "covid")->stall_timeout, 30 * 1000);
+    config_free(c);
+}
+
 Test(settings, thousand_keywords_in_one_line_are_read_and_those_over_400_refused)
 {
     struct buffer text = BUFFER(1 << 20);
@@ -186,8 +246,6 @@ struct broken {
     const char *text;
     const char *mistakes[6]; /* in order; each a piece of its line */
 };
-
-#define OK_FILTER "[filter]\nkeywords = covid\n"
 
 static const struct broken table[] = {
     {"[source a]\ntype = x-v1\n" OK_FILTER,
@@ -230,10 +288,41 @@ static const struct broken table[] = {
      {"roost.conf:8: key \"spool_dir\" is unknown in [source covid]: it belongs in [bridge]"}},
     {X_V1 X_V1 OK_FILTER,
      {"roost.conf:8: [source covid] is given twice, first on line 1: give this one another name"}},
-    {"[source a]\ntype = x-v2\nbearer_token = hush\nexpansions = hush\n" OK_FILTER,
-     {"roost.conf:2: type = x-v2: this version of roost does not have it: it has x-v1"}},
+    {"[source a]\ntype = x-v2\nbearer_token = hush\nrule_length = 16\n[filter]\nkeywords = covid, "
+     "vaccination\n",
+     {"roost.conf:6: this keyword alone makes a rule of 25 characters, and 16 are allowed",
+      "roost.conf:6: this keyword alone makes a rule of 43 characters, and 16 are allowed"}},
+    {"[source a]\ntype = x-v2\nbearer_token = hush\n[filter]\nkeywords = = cat (\n",
+     {"roost.conf:5: this is no rule of X: at character"}},
+    {"[source a]\ntype = bluesky\nurl = https://h\n" OK_FILTER,
+     {"roost.conf:2: type = bluesky: this version of roost does not have it: it has x-v1, x-v2"}},
+    {"[source a]\ntype = x-v2\n" OK_FILTER,
+     {"roost.conf:1: [source a] has no credentials: add bearer_token or bearer_token_file, or api_key"}},
+    {X_V2 "expansions = hush\n" OK_FILTER, {"roost.conf:4: key \"expansions\" is unknown in [source x]"}},
+    {X_V2 "access_token = hush\n" OK_FILTER, {"roost.conf:4: key \"access_token\" is unknown in [source x]"}},
+    {X_V2 "delimited = yes\n" OK_FILTER, {"roost.conf:4: key \"delimited\" is unknown in [source x]"}},
+    {"[source a]\ntype = x-v2\napi_key = hush\n" OK_FILTER,
+     {"roost.conf:1: [source a] has api_key without api_secret: a bearer token is fetched with both"}},
+    {X_V2 "api_secret = hush\n" OK_FILTER, {"roost.conf:1: [source x] has api_secret without api_key"}},
+    {"[source x]\ntype = x-v2\nbearer_token = Bearer hush\n" OK_FILTER,
+     {"roost.conf:3: bearer_token begins with the word Bearer: give the token alone"}},
+    {"[source x]\ntype = x-v2\nbearer_token = hush hush\n" OK_FILTER,
+     {"roost.conf:3: bearer_token has a space, a line break or another character that no token has"}},
+    {X_V2, {"roost.conf:1: [source x] has no keyword: add keywords"}},
+    {X_V2 "keywords = -spam, -\"no thanks\"\n",
+     {"roost.conf:1: [source x] has only keywords that exclude (a rule must want something): add keywords"}},
+    {X_V2 "rule_length = 0\nrules_maximum = 100001\nbackfill_minutes = 6\nstall_timeout = 19s\n"
+          "tls_insecure_accept_any_certificate = 1\n" OK_FILTER,
+     {"roost.conf:4: rule_length = 0: a whole number from 1 to 4096 is right",
+      "roost.conf:5: rules_maximum = 100001", "roost.conf:6: backfill_minutes = 6",
+      "roost.conf:7: stall_timeout = 19s",
+      "roost.conf:8: tls_insecure_accept_any_certificate = 1: yes or no is right"}},
+    {X_V1 "stall_timeout = 29999ms\n" OK_FILTER, {"roost.conf:8: stall_timeout = 29999ms"}},
+    {X_V2 "url = https://api.x.com/2/tweets/search/stream\n" OK_FILTER,
+     {"roost.conf:4: url is more than the API's base"}},
+    {X_V2 "url = https://api.x.com/?a=b\n" OK_FILTER, {"roost.conf:4: url is more than the API's base"}},
     {"[source a]\ntype = mastodont\n" OK_FILTER,
-     {"roost.conf:2: type = mastodont: one of x-v1 is right (did you mean mastodon?)"}},
+     {"roost.conf:2: type = mastodont: one of x-v1, x-v2 is right (did you mean mastodon?)"}},
     {"[source a]\nurl = http://h/\n" OK_FILTER, {"roost.conf:1: [source a] has no type: add type = x-v1"}},
     {"[sorce a]\ntype = x-v1\napi_key = hush\n" OK_FILTER,
      {"roost.conf:1: section \"sorce\" is unknown: did you mean [source NAME]?"}},

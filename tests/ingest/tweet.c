@@ -2,6 +2,8 @@
  * on less. */
 #include "ingest/tweet.h"
 #include "base/clock.h"
+#include "ingest/x_part.h"
+#include "tests/ingest/support/posts.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -35,23 +37,6 @@ static void release(struct fixture *f)
     text_worker_free(f->worker);
     arena_free(f->arena);
 }
-
-#define expect_text(view, string)                                                                            \
-    cr_expect(view_is(view, string), "%s is \"%.*s\", not \"%s\"", #view, VIEW_PRINT(view), string)
-#define expect_absent(view)                                                                                  \
-    cr_expect(view_absent(view), "%s is \"%.*s\", not absent", #view, VIEW_PRINT(view))
-
-/* The list as one string, items ended by '|'. */
-static void check_list(const char *name, struct view_list list, const char *want)
-{
-    char text[4000] = "";
-    size_t n = 0;
-    for (size_t i = 0; i < list.count && n < 3000; i++) {
-        n += (size_t)snprintf(text + n, sizeof text - n, "%.*s|", VIEW_PRINT(list.items[i]));
-    }
-    cr_expect_str_eq(text, want, "%s is \"%s\", not \"%s\"", name, text, want);
-}
-#define expect_list(list, want) check_list(#list, list, want)
 
 /* The documents' short tweet. */
 static const char short_tweet[] =
@@ -270,7 +255,7 @@ Test(tweet, created_at_depends_on_the_tweet_alone)
     release(&f);
     release(&g);
     f = convert("{\"id_str\":\"29700859248\",\"text\":\"a\"}");
-    cr_expect_eq(f.post.created_at, TWEET_EPOCH_MS + (INT64_C(29700859248) >> 22));
+    cr_expect_eq(f.post.created_at, X_PART_EPOCH_MS + (INT64_C(29700859248) >> 22));
     release(&f);
     f = convert(
         "{\"id_str\":\"29700859247\",\"text\":\"a\",\"created_at\":\"Thu Nov 04 01:42:54 +0000 2010\"}");

@@ -147,6 +147,55 @@ Test(migrate, removed_posts_and_other_networks_are_not_in_the_view_tweets)
     cr_assert_eq(cluster_count(conninfo, "SELECT sum(id::bigint) FROM roost.tweets"), 1);
 }
 
+/* The tables as a roost that knew the first `count` versions left them. */
+static void make_older_tables(const char *conninfo, size_t count)
+{
+    cluster_run(conninfo,
+                "CREATE SCHEMA roost; CREATE TABLE roost.schema_version (version integer PRIMARY KEY, what "
+                "text NOT NULL, roost text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())");
+    for (size_t i = 0; i < count; i++) {
+        char sql[200];
+        cluster_run(conninfo, schema_versions[i].sql);
+        snprintf(sql, sizeof sql, "INSERT INTO roost.schema_version VALUES (%d, '%s', '0.1.0')",
+                 schema_versions[i].number, schema_versions[i].what);
+        cluster_run(conninfo, sql);
+    }
+}
+
+Test(migrate, rules_come_to_tables_with_rows_in_every_partition)
+{
+    char conninfo[CONNINFO_SIZE], text[500];
+    struct err e;
+    cluster_database(conninfo);
+    make_older_tables(conninfo, 2);
+    cluster_run(
+        conninfo,
+        "SELECT roost.make_partition('2020-05-01'); "
+        "INSERT INTO roost.posts (network, id, created_at, source, received_at, batch_id, text, clean_text, "
+        "hashtags) VALUES ('x', '1', '2020-05-05', 's', now(), 1, 'in a month', '', '{a,b}'), "
+        "('x', '2', '2015-01-01', 's', now(), 1, 'in the default partition', '', '{}')");
+    cr_assert_eq(migrate_run(conninfo, NULL, &e), 0, "%s", e.text);
+    PGconn *c = cluster_connect(conninfo);
+    cr_expect_str_eq(
+        cluster_ask(c,
+                    "SELECT string_agg(id || ' ' || text || ' ' || hashtags::text || rules::text, ',' "
+                    "ORDER BY id) FROM roost.tweets",
+                    text, sizeof text),
+        "1 in a month {a,b}{},2 in the default partition {}{}");
+    /* New rows take them, old months and a month that is made of the default partition's rows too. */
+    cr_expect_str_eq(
+        cluster_ask(c,
+                    "INSERT INTO roost.posts (network, id, created_at, source, received_at, batch_id, "
+                    "text, clean_text, rules) VALUES ('x', '3', '2020-05-06', 's', now(), 1, '', '', "
+                    "'{one,two}'), ('x', '4', '2015-01-02', 's', now(), 1, '', '', '{three}'); "
+                    "SELECT roost.make_partition('2015-01-01'); "
+                    "SELECT string_agg(id || rules::text, ',' ORDER BY id) FROM roost.tweets",
+                    text, sizeof text),
+        "1{},2{},3{one,two},4{three}");
+    cr_expect_eq(cluster_number(c, "SELECT count(*) FROM roost.posts_2015_01"), 2);
+    PQfinish(c);
+}
+
 static void expect_failure(const char *conninfo, enum err_kind kind, const char *part)
 {
     struct err e = {.text = ""};

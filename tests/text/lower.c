@@ -125,3 +125,17 @@ Test(lower, a_full_arena_is_an_absent_result)
     cr_assert(view_absent(text_fold(view_make(text, sizeof text), small)) && arena_failed(small));
     arena_free(small);
 }
+
+Test(lower, composing_keeps_case_and_what_is_composed_already)
+{
+    struct view plain = VIEW("Plain");
+    cr_expect_eq(text_compose(plain, arena).at, plain.at);
+    cr_expect(view_is(text_compose(VIEW("CAFE\xCC\x81"), arena), "CAF\xC3\x89"));
+    cr_expect(view_is(text_compose(VIEW("CAF\xC3\x89 Stra\xC3\x9F"
+                                        "e"),
+                                   arena),
+                      "CAF\xC3\x89 Stra\xC3\x9F"
+                      "e"));
+    cr_expect(view_absent(text_compose(view_none(), arena)));
+    cr_expect(utf8_valid(text_compose(VIEW("A\xFF\xE2\x82 \xC3\x89"), arena)));
+}

@@ -1,0 +1,348 @@
+#include "ingest/x_v2_runner.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ingest/rules_judge.h"
+#include "ingest/source_answer.h"
+#include "ingest/x_v2.h"
+#include "ingest/x_v2_raw_lines.h"
+#include "ingest/x_v2_verdict.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RETRY_FIRST_MS = 60 * 1000, RETRY_MOST_MS = 16 * 60 * 1000, RETRY_STEPS = 4 };
+
+/* One attempt each: when to try again is the source's to say. */
+static const struct x_v2_patience once = {.total_ms = 30 * 1000, .attempts = 1};
+
+struct runner {
+    const struct source_x_v2_settings *settings;
+    struct log_context log;
+    struct rules *rules; /* the wanted ones */
+    struct x_v2_raw_lines *raw_lines;
+
+    struct x_v2_api *api; /* with the timer, from the first errand on */
+    uv_timer_t timer;     /* to the next try beside the stream */
+    struct x_v2_rules *job;
+    bool settled;      /* the rules are ours, or are being made ours beside the stream */
+    bool demanded;     /* the server has none that work */
+    bool ours_there;   /* the list has shown rules of this source */
+    size_t refused;    /* rules, by this job */
+    unsigned failures; /* beside the stream, in a row */
+
+    /* the errand under way */
+    char *token;                                                       /* that x_v2 has; NULL: none */
+    void (*done)(void *user, const struct x_v2_errand_result *result); /* NULL: none is */
+    void *user;
+
+    unsigned closing; /* handles */
+    void (*closed)(void *user);
+    void *closed_user;
+};
+
+/* --- opening --- */
+
+static void drop_token(struct runner *r)
+{
+    if (r->token) {
+        explicit_bzero(r->token, strlen(r->token));
+    }
+    free(r->token);
+    r->token = NULL;
+}
+
+static void runner_close(void *self)
+{
+    struct runner *r = self;
+    drop_token(r);
+    x_v2_raw_lines_free(r->raw_lines);
+    rules_free(r->rules);
+    free(r);
+}
+
+static void *runner_open(const struct source_x_v2_settings *settings, struct err *e)
+{
+    struct runner *r = calloc(1, sizeof *r);
+    if (!r) {
+        err_set(e, ERR_RETRY, "memory is out");
+        return NULL;
+    }
+    r->settings = settings;
+    r->log = (struct log_context){"ingest", settings->common.name};
+    r->raw_lines = x_v2_raw_lines_new();
+    if (!r->raw_lines) {
+        err_set(e, ERR_RETRY, "memory is out");
+    }
+    r->rules = r->raw_lines ? rules_of_source(settings, e) : NULL;
+    if (!r->rules) {
+        runner_close(r);
+        return NULL;
+    }
+    x_v2_raw_lines_learn(r->raw_lines, r->rules, NULL);
+    return r;
+}
+
+static int open_api(struct runner *r, uv_loop_t *loop, struct err *e)
+{
+    const struct x_v2_account account = x_v2_account_of(r->settings);
+    if (r->api) {
+        return 0;
+    }
+    r->api = x_v2_api_new(loop, &account, &once, NULL, NULL, e);
+    if (!r->api) {
+        return -1;
+    }
+    uv_timer_init(loop, &r->timer);
+    r->timer.data = r;
+    return 0;
+}
+
+/* --- what a failure means --- */
+
+/* Answers are judged as the stream's are, but that each is said in the API's own words. */
+static void judge_answer(void *state, const struct http_result *result, struct source_verdict *v)
+{
+    struct runner *r = state;
+    x_v2_verdict_judge(result, x_v2_api_token(r->api), v);
+}
+
+static void judge(struct runner *r, const struct err *e, struct source_verdict *v)
+{
+    static const struct source_protocol protocol = {.is_final = x_v2_verdict_is_final,
+                                                    .advice = x_v2_verdict_advice,
+                                                    .judge = judge_answer,
+                                                    .skew_harm = ""};
+    const struct http_result *last = x_v2_api_answer(r->api);
+    bool refused = r->refused || (last->response && last->response->status < 400);
+    *v = (struct source_verdict){.advice = "", .reaction = {.ladder = BACKOFF_NETWORK, .cause = "network"}};
+    if (e->kind == ERR_FATAL && refused) {
+        v->reaction = (struct source_reaction){.fatal = true, .cause = "http"};
+    } else if (last->response) {
+        source_answer_judge(&protocol, r, x_v2_protocol.timing, "", last, v);
+    }
+    snprintf(v->why, sizeof v->why, "%s", e->text);
+}
+
+/* --- the end of an errand --- */
+
+static void finish(struct runner *r, const struct source_verdict *failed)
+{
+    const char *token = x_v2_api_token(r->api);
+    bool same = token && r->token && !strcmp(token, r->token);
+    const struct x_v2_errand_result result = {.token = same ? NULL : token, .failed = failed};
+    void (*done)(void *user, const struct x_v2_errand_result *result) = r->done;
+    r->done = NULL;
+    drop_token(r);
+    done(r->user, &result);
+}
+
+static void finish_with(struct runner *r, const struct err *e)
+{
+    struct source_verdict verdict;
+    judge(r, e, &verdict);
+    finish(r, &verdict);
+}
+
+/* --- rules --- */
+
+static int start_rules(struct runner *r, struct err *e);
+
+static void on_retry(uv_timer_t *timer)
+{
+    struct runner *r = timer->data;
+    struct err e;
+    if (start_rules(r, &e)) {
+        log_warning(&r->log, "%s", e.text);
+        uv_timer_start(&r->timer, on_retry, (uint64_t)clock_timer_ms(RETRY_FIRST_MS), 0);
+    }
+}
+
+static void retry_later(struct runner *r, const struct source_verdict *v, const char *meanwhile)
+{
+    unsigned steps = r->failures < RETRY_STEPS ? r->failures : RETRY_STEPS;
+    int64_t wait = (int64_t)RETRY_FIRST_MS << steps;
+    wait = wait < RETRY_MOST_MS ? wait : RETRY_MOST_MS;
+    wait = v->reaction.at_least > wait ? v->reaction.at_least : wait;
+    r->failures++;
+    log_warning(&r->log, "%s; %s, and they are changed in %.0f s at the earliest", v->why, meanwhile,
+                (double)wait / 1000.0);
+    uv_timer_start(&r->timer, on_retry, (uint64_t)clock_timer_ms(wait), 0);
+}
+
+static void on_planned(void *user, const struct x_v2_rules_state *state)
+{
+    struct runner *r = user;
+    const struct rules_change *change = &state->change;
+    r->ours_there = change->keep_count + change->remove_count + change->foreign_count > 0;
+    x_v2_raw_lines_learn(r->raw_lines, r->rules, state);
+}
+
+static void on_refused(void *user, const struct x_v2_rules_refusal *refusal)
+{
+    struct runner *r = user;
+    r->refused++;
+    x_v2_rules_log_refusal(&r->log, r->rules, refusal);
+}
+
+static void on_rules_made(struct runner *r, const struct x_v2_rules_result *result)
+{
+    x_v2_raw_lines_learn(r->raw_lines, r->rules, result->state);
+    r->settled = true;
+    r->failures = 0;
+    if (result->changed) {
+        log_notice(&r->log, "rules: %zu added, %zu deleted, %zu in force (version %s)", result->added,
+                   result->removed, r->rules->count, r->rules->version);
+    } else {
+        log_info(&r->log, "rules: the server has them already, %zu (version %s)", r->rules->count,
+                 r->rules->version);
+    }
+}
+
+static void on_rules_failed(struct runner *r, const struct err *e, bool added)
+{
+    struct source_verdict verdict;
+    judge(r, e, &verdict);
+    bool passes = !verdict.reaction.fatal && !verdict.reaction.final;
+    if (!r->done && passes) {
+        retry_later(r, &verdict, "the rules that are there stay in force");
+    } else if (!r->done) {
+        log_error(&r->log, "%s; the rules that are there stay in force", verdict.why);
+    } else if (passes && !r->demanded && (r->ours_there || added)) {
+        r->settled = true;
+        retry_later(r, &verdict, "the stream is opened with the rules that are there");
+        finish(r, NULL);
+    } else {
+        finish(r, &verdict);
+    }
+}
+
+static void on_rules_end(void *user, const struct x_v2_rules_result *result)
+{
+    struct runner *r = user;
+    const struct err e = result->e;
+    bool failed = result->result != 0, added = result->added > 0;
+    if (!failed) {
+        on_rules_made(r, result);
+    }
+    x_v2_rules_free(r->job);
+    r->job = NULL;
+    if (failed) {
+        on_rules_failed(r, &e, added);
+    } else if (r->done) {
+        finish(r, NULL);
+    }
+}
+
+static int start_rules(struct runner *r, struct err *e)
+{
+    const struct x_v2_rules_events events = {
+        .planned = on_planned, .refused = on_refused, .end = on_rules_end, .user = r};
+    r->refused = 0;
+    r->ours_there = false;
+    r->job = x_v2_rules_start(r->api, r->rules, X_V2_RULES_APPLY, &events, e);
+    return r->job ? 0 : -1;
+}
+
+/* --- an errand --- */
+
+static bool runner_due(void *self)
+{
+    return !((struct runner *)self)->settled;
+}
+
+static void on_token(void *user, const struct x_v2_outcome *outcome)
+{
+    struct runner *r = user;
+    struct err e;
+    if (outcome->result) {
+        finish_with(r, &outcome->e);
+    } else if (r->settled && !r->demanded) {
+        finish(r, NULL);
+    } else if (start_rules(r, &e)) {
+        finish_with(r, &e);
+    }
+}
+
+/* A change of rules beside the stream, which has ended, gives way. */
+static void stop_work(struct runner *r)
+{
+    if (r->api) {
+        r->settled = r->settled && !r->job && !uv_is_active((uv_handle_t *)&r->timer);
+        x_v2_rules_free(r->job);
+        r->job = NULL;
+        x_v2_api_cancel(r->api);
+        uv_timer_stop(&r->timer);
+    }
+}
+
+static int runner_start(void *self, uv_loop_t *loop, const struct x_v2_errand *errand,
+                        void (*done)(void *user, const struct x_v2_errand_result *result), void *user,
+                        struct err *e)
+{
+    struct runner *r = self;
+    stop_work(r);
+    drop_token(r);
+    r->demanded = errand->rules;
+    r->token = errand->token ? strdup(errand->token) : NULL;
+    if (open_api(r, loop, e) || (errand->token && !r->token)) {
+        return errand->token && !r->token ? err_set(e, ERR_RETRY, "memory is out") : -1;
+    }
+    int started = errand->token ? start_rules(r, e) : x_v2_api_fetch_token(r->api, on_token, r, e);
+    if (started == 0) {
+        r->done = done;
+        r->user = user;
+    }
+    return started;
+}
+
+static bool runner_leaves_exclusions(void *self)
+{
+    return ((struct runner *)self)->rules->exclusions_left_out > 0;
+}
+
+static size_t runner_lines(void *self, struct view rule, const size_t **lines)
+{
+    return x_v2_raw_lines_find(((struct runner *)self)->raw_lines, rule, lines);
+}
+
+/* --- leaving the loop --- */
+
+static void on_part_closed(void *user)
+{
+    struct runner *r = user;
+    if (--r->closing == 0) {
+        r->closed(r->closed_user);
+    }
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    on_part_closed(handle->data);
+}
+
+static void runner_quit(void *self, void (*closed)(void *user), void *user)
+{
+    struct runner *r = self;
+    if (!r->api) {
+        closed(user);
+        return;
+    }
+    stop_work(r);
+    r->done = NULL;
+    r->closed = closed;
+    r->closed_user = user;
+    r->closing = 2;
+    uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+    x_v2_api_free(r->api, on_part_closed, r);
+    r->api = NULL;
+}
+
+const struct x_v2_errands x_v2_runner = {.open = runner_open,
+                                         .due = runner_due,
+                                         .start = runner_start,
+                                         .leaves_exclusions = runner_leaves_exclusions,
+                                         .lines = runner_lines,
+                                         .quit = runner_quit,
+                                         .close = runner_close};
