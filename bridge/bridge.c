@@ -227,6 +227,7 @@ struct bridge *bridge_open(uv_loop_t *loop, const struct bridge_settings *settin
     if (fd < 0 || start_listener(b, fd, e)) {
         goto failed;
     }
+    bridge_check_told(b);
     bridge_publish_losses(b);
     return b;
 

@@ -1,8 +1,8 @@
 /* bridge/bridge_parts.h - what the listening end's files share; nobody else includes it.
  *
- * bridge.c opens, publishes and closes; losses.c tells what the spool lost; peer.c is one connection, from
- * accept to close, with its output; numbered.c is the talk with a consumer. Everything is on the loop's
- * thread.
+ * bridge.c opens, publishes and closes; losses.c tells what the spool lost, told.c remembers what was told;
+ * peer.c is one connection, from accept to close, with its output; numbered.c is the talk with a consumer.
+ * Everything is on the loop's thread.
  */
 #ifndef ROOST_BRIDGE_BRIDGE_PARTS_H
 #define ROOST_BRIDGE_BRIDGE_PARTS_H
@@ -72,12 +72,21 @@ union bridge_listener {
     uv_pipe_t pipe;
 };
 
+/* A spool that is gone, as a consumer knew it, or the bridge itself: then `consumer` is BRIDGE_ITSELF. */
+#define BRIDGE_ITSELF "*" /* no consumer has that name */
+struct bridge_gone {
+    char consumer[64];
+    char spool[SPOOL_IDENTITY_SIZE]; /* "": none is gone */
+    uint64_t had;                    /* frames up to here; 0 with BRIDGE_ITSELF */
+};
+
 /* Frames that the spool lost, on their way to be a `gap` event (losses.c). */
 struct bridge_loss {
     const char *cause; /* a constant */
     uint64_t first, last;
     bool counted;    /* first to last is what is lost */
     int64_t noticed; /* wall time */
+    struct bridge_gone gone;
     char text[ERR_TEXT_SIZE];
 };
 
@@ -116,7 +125,17 @@ void bridge_check_close(struct bridge *b); /* closing: goes on when nobody has a
 
 /* losses.c */
 void bridge_note_loss(struct bridge *b, const struct spool_report *report);
+/* The same for a consumer that found another spool here; `text` is the gap's detail and names gone->spool.
+ * Nothing happens when it is told already. */
+void bridge_note_gone(struct bridge *b, const struct bridge_gone *gone, const char *text);
 void bridge_publish_losses(struct bridge *b);
+
+/* told.c: at opening, before anything is appended; whether a gap of this consumer, or of the bridge itself,
+ * about that spool waits or is written; and, just before it is appended, that it is to be the frame
+ * `sequence`. A file that cannot be written is only logged: the gap may then be told again. */
+void bridge_check_told(struct bridge *b);
+bool bridge_told(struct bridge *b, const struct bridge_gone *gone);
+void bridge_note_told(struct bridge *b, const struct bridge_gone *gone, uint64_t sequence);
 
 /* peer.c */
 void peer_accept(struct bridge *b);
@@ -133,5 +152,7 @@ void peer_set_deadline(struct peer *p, uint64_t ms);
 void numbered_line(struct peer *p, struct view line);
 void numbered_pump(struct peer *p);
 bool numbered_done(const struct peer *p); /* everything held is written to it */
+struct view
+numbered_word(struct view *rest); /* the first word of a line; *rest gets what follows its space */
 
 #endif

@@ -62,8 +62,36 @@ void bridge_note_loss(struct bridge *b, const struct spool_report *report)
     snprintf(loss->text, sizeof loss->text, "%s", report->text);
 }
 
+void bridge_note_gone(struct bridge *b, const struct bridge_gone *gone, const char *text)
+{
+    if (bridge_told(b, gone)) {
+        return;
+    }
+    size_t before = b->loss_count;
+    log_error(&bridge_log, "%s", text);
+    bridge_note_loss(b, &(struct spool_report){.what = SPOOL_NEW_IDENTITY, .text = text});
+    if (b->loss_count > before) {
+        b->losses[before].gone = *gone;
+    }
+    bridge_publish_losses(b);
+}
+
+/* Which spool the event tells of, if one. That of a new identity is known only here: the spool may report it
+ * while it is opened. */
+static struct bridge_gone gone_of(const struct bridge *b, const struct bridge_loss *loss)
+{
+    struct bridge_gone gone = loss->gone;
+    const char *before = spool_identity_before(b->spool);
+    if (!gone.spool[0] && strcmp(loss->cause, "spool") == 0 && before[0] && strstr(loss->text, before)) {
+        snprintf(gone.consumer, sizeof gone.consumer, "%s", BRIDGE_ITSELF);
+        snprintf(gone.spool, sizeof gone.spool, "%s", before);
+    }
+    return gone;
+}
+
 static int publish(struct bridge *b, const struct bridge_loss *loss, struct err *e)
 {
+    const struct bridge_gone gone = gone_of(b, loss);
     struct buffer body = BUFFER(GAP_BODY_MAXIMUM);
     struct post event;
     struct gap gap = {.from = loss->noticed,
@@ -78,6 +106,9 @@ static int publish(struct bridge *b, const struct bridge_loss *loss, struct err 
     }
     gap_write(&body, &gap);
     gap_event(&event, "", &body);
+    if (gone.spool[0] && !b->closing) {
+        bridge_note_told(b, &gone, spool_last(b->spool) + 1);
+    }
     int status = buffer_failed(&body) ? err_set(e, ERR_RETRY, "out of memory") : bridge_publish(b, &event, e);
     buffer_free(&body);
     return status;

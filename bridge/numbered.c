@@ -22,7 +22,7 @@ static bool same_token(struct view given, const char *token)
     return difference == 0;
 }
 
-static struct view next_word(struct view *rest)
+struct view numbered_word(struct view *rest)
 {
     const char *space = rest->length ? memchr(rest->at, ' ', rest->length) : NULL;
     struct view word = view_make(rest->at, space ? (size_t)(space - rest->at) : rest->length);
@@ -38,13 +38,13 @@ static bool read_hello(struct peer *p, struct view line, struct hello *hello)
 {
     *hello = (struct hello){{0}, {0}, {0}};
     struct view rest = view_from(line, strlen("roost "));
-    struct view version = next_word(&rest);
+    struct view version = numbered_word(&rest);
     if (!view_is(version, "1")) {
         peer_refuse(p, true, "this bridge speaks version 1 of the protocol, not %.*s", VIEW_PRINT(version));
         return false;
     }
     while (rest.length) {
-        struct view word = next_word(&rest);
+        struct view word = numbered_word(&rest);
         if (view_starts(word, VIEW("consumer=")) && !hello->consumer.at && !hello->forget.at) {
             hello->consumer = view_from(word, strlen("consumer="));
         } else if (view_starts(word, VIEW("forget=")) && !hello->consumer.at && !hello->forget.at) {
@@ -180,26 +180,29 @@ static bool read_start(struct view line, struct start *start)
 {
     *start = (struct start){.gone = view_none()};
     struct view rest = line;
-    return view_is(next_word(&rest), "start") && number_parse_unsigned(next_word(&rest), &start->from) == 0 &&
-           start->from && (!rest.length || read_gone(rest, start));
+    return view_is(numbered_word(&rest), "start") &&
+           number_parse_unsigned(numbered_word(&rest), &start->from) == 0 && start->from &&
+           (!rest.length || read_gone(rest, start));
 }
 
-/* The spool that this consumer knew is gone, and nobody here knows of it but by the consumer. */
+/* This consumer knew another spool, and nobody here knows of that but by the consumer. */
 static void note_gone(struct peer *p, const struct start *start)
 {
     struct bridge *b = p->bridge;
-    char text[300];
+    struct bridge_gone gone = {.had = start->had};
+    char text[400];
     if (view_absent(start->gone) || view_is(start->gone, spool_identity(b->spool)) ||
         view_is(start->gone, spool_identity_before(b->spool))) {
         return;
     }
-    snprintf(text, sizeof text,
-             "consumer %s had the spool %.*s up to frame %llu and finds the spool %s in its place: what that "
-             "one held behind it is lost",
-             p->consumer, VIEW_PRINT(start->gone), (unsigned long long)start->had, spool_identity(b->spool));
-    log_error(&bridge_log, "%s", text);
-    bridge_note_loss(b, &(struct spool_report){.what = SPOOL_NEW_IDENTITY, .text = text});
-    bridge_publish_losses(b);
+    snprintf(gone.consumer, sizeof gone.consumer, "%s", p->consumer);
+    snprintf(gone.spool, sizeof gone.spool, "%.*s", VIEW_PRINT(start->gone));
+    snprintf(
+        text, sizeof text,
+        "consumer %s read spool %s up to frame %llu before, and this bridge has spool %s: what the former "
+        "held behind that frame is not here, unless the latter is a copy of it",
+        gone.consumer, gone.spool, (unsigned long long)gone.had, spool_identity(b->spool));
+    bridge_note_gone(b, &gone, text);
 }
 
 static void take_start(struct peer *p, struct view line)

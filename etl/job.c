@@ -182,6 +182,12 @@ static int ask_sinks(void *user, struct view spool, uint64_t *sequence, struct e
     return loader_position(job->loader, spool, sequence, e);
 }
 
+static int ask_latest(void *user, struct view spool, struct sink_latest *latest, struct err *e)
+{
+    struct job *job = user;
+    return loader_latest(job->loader, spool, latest, e);
+}
+
 static int make_receivers(struct job *job, struct err *e)
 {
     const struct job_settings *s = &job->settings;
@@ -195,6 +201,8 @@ static int make_receivers(struct job *job, struct err *e)
                                               .token = s->token,
                                               .token_file = s->token_file,
                                               .position = ask_sinks,
+                                              /* Of several bridges none is known to have had that spool. */
+                                              .latest = s->bridge_count == 1 ? ask_latest : NULL,
                                               .failed = job_fail,
                                               .user = job};
         job->receivers[i] = receiver_new(&one, e);

@@ -10,8 +10,9 @@ enum { BACK_OFF_FIRST_MS = 100, BACK_OFF_MOST_MS = 5000 }; /* design, section 3 
 /* What a sink is asked to do; lies on the asker's stack, who waits until it is done. */
 struct request {
     struct request *next;
-    const struct load *load; /* NULL: a position is asked for, or a look */
+    const struct load *load; /* NULL: something is asked */
     bool look;
+    struct sink_latest *latest; /* not NULL: it is asked for, and the position too */
     struct view spool;
     uint64_t sequence;
     bool done;
@@ -121,21 +122,31 @@ static int remember(struct sink_thread *t, struct view spool, uint64_t sequence,
     return 0;
 }
 
-static int ask(struct sink_thread *t, struct view spool, uint64_t *sequence, struct err *e)
+struct question { /* one of the two pointers, or none: a look */
+    struct view spool;
+    uint64_t *sequence;
+    struct sink_latest *latest;
+};
+
+static int ask(struct sink_thread *t, const struct question *q, struct err *e)
 {
-    if (sequence) {
-        return t->sink.type->position(t->sink.sink, t->loader->consumer, spool, sequence, e);
+    const struct sink_type *type = t->sink.type;
+    if (q->sequence) {
+        return type->position(t->sink.sink, t->loader->consumer, q->spool, q->sequence, e);
     }
-    return t->sink.type->look ? t->sink.type->look(t->sink.sink, e) : 0;
+    if (q->latest) {
+        return type->latest ? type->latest(t->sink.sink, t->loader->consumer, q->latest, e) : 0;
+    }
+    return type->look ? type->look(t->sink.sink, e) : 0;
 }
 
-/* The sink's own position, or (NULL) a look at it, waiting while it is away. That it is back is for the
- * caller to say: after a failed write an answer to this question proves little. */
-static int ask_position(struct sink_thread *t, struct view spool, uint64_t *sequence, struct err *e)
+/* Asks, waiting while the sink is away. That it is back is for the caller to say: after a failed write an
+ * answer to a question proves little. */
+static int ask_until_there(struct sink_thread *t, const struct question *q, struct err *e)
 {
     int64_t wait_ms = BACK_OFF_FIRST_MS;
     for (;;) {
-        if (ask(t, spool, sequence, e) == 0) {
+        if (ask(t, q, e) == 0) {
             return 0;
         }
         if (e->kind != ERR_RETRY) {
@@ -151,9 +162,17 @@ static int ask_position(struct sink_thread *t, struct view spool, uint64_t *sequ
     }
 }
 
-static int do_position(struct sink_thread *t, struct request *r)
+static int ask_position(struct sink_thread *t, struct view spool, uint64_t *sequence, struct err *e)
 {
-    if (ask_position(t, r->spool, r->look ? NULL : &r->sequence, &r->error) != 0) {
+    return ask_until_there(t, &(struct question){.spool = spool, .sequence = sequence}, e);
+}
+
+static int do_question(struct sink_thread *t, struct request *r)
+{
+    const struct question look = {0}, latest = {.latest = r->latest};
+    if ((r->look ? ask_until_there(t, &look, &r->error)
+                 : ask_position(t, r->spool, &r->sequence, &r->error)) != 0 ||
+        (r->latest && ask_until_there(t, &latest, &r->error) != 0)) {
         return -1;
     }
     say_back(t);
@@ -295,7 +314,7 @@ static void *sink_main(void *argument)
     struct sink_thread *t = argument;
     bool refused = false;
     for (struct request *r; (r = next_request(t, &refused)) != NULL;) {
-        int result = refused ? given_up(&r->error) : r->load ? do_load(t, r) : do_position(t, r);
+        int result = refused ? given_up(&r->error) : r->load ? do_load(t, r) : do_question(t, r);
         pthread_mutex_lock(&t->loader->lock);
         t->busy = false;
         r->result = result;
@@ -372,6 +391,46 @@ int loader_position(struct loader *l, struct view spool, uint64_t *sequence, str
         *sequence = requests[i].sequence < *sequence ? requests[i].sequence : *sequence;
     }
     free(requests);
+    return result;
+}
+
+/* What the sinks said, as one: the position that all of them have in the spool that the first one names. */
+static void join_latest(const struct loader *l, const struct request *requests, struct sink_latest *latest)
+{
+    *latest = (struct sink_latest){0};
+    for (size_t i = 0; i < l->count; i++) {
+        const struct sink_latest *said = requests[i].latest;
+        if (requests[i].sequence > 0) {
+            *latest = (struct sink_latest){0};
+            return;
+        }
+        if (!latest->spool[0]) {
+            *latest = *said;
+        } else if (strcmp(said->spool, latest->spool) == 0 && said->sequence < latest->sequence) {
+            latest->sequence = said->sequence;
+        }
+    }
+}
+
+int loader_latest(struct loader *l, struct view spool, struct sink_latest *latest, struct err *e)
+{
+    struct request *requests = calloc(l->count, sizeof *requests);
+    struct sink_latest *said = calloc(l->count, sizeof *said);
+    int result = -1;
+    if (!requests || !said) {
+        err_set(e, ERR_RETRY, "out of memory for asking the sinks");
+        goto done;
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        requests[i].spool = spool;
+        requests[i].latest = &said[i];
+    }
+    ask_all(l, requests);
+    result = first_error(l, requests, e);
+    join_latest(l, requests, latest);
+done:
+    free(requests);
+    free(said);
     return result;
 }
 

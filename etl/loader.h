@@ -34,6 +34,11 @@ struct loader *loader_new(const char *consumer, const struct loader_sink *sinks,
  * thread. */
 int loader_position(struct loader *l, struct view spool, uint64_t *sequence, struct err *e);
 
+/* For a spool that may be new to the consumer: which one it read before, and how far every sink has that. ""
+ * when a sink has a position in `spool`, or none remembers another. Of sinks that name different ones the
+ * first counts. Waits while a sink is away. Any thread. */
+int loader_latest(struct loader *l, struct view spool, struct sink_latest *latest, struct err *e);
+
 /* Whether every sink can work at all (struct sink_type, look); waits while one is away. Any thread. */
 int loader_look(struct loader *l, struct err *e);
 

@@ -31,7 +31,7 @@ struct receiver {
     bool away;                         /* said so */
     uint64_t had;                      /* up to here this connection brings nothing new */
     uint64_t gone_from, gone_to;       /* frames that are missing and not told yet; 0: none */
-    char before[BRIDGE_SPOOL_ID_SIZE]; /* a spool that was here and is no more; "": none, or told */
+    char before[BRIDGE_SPOOL_ID_SIZE]; /* the spool read before this one; "": none, or told */
     uint64_t before_had;               /* of it */
 
     pthread_mutex_t lock; /* guards all below, for acknowledgements and interrupts from other threads */
@@ -154,6 +154,22 @@ static uint64_t start_behind(struct receiver *r, const struct bridge_welcome *we
     return had >= welcome->first && had <= welcome->held && had > 0 ? had : had + 1;
 }
 
+/* The first spool of this run, of which no sink has anything: which one the sinks have something of. Names
+ * that no bridge gives are passed over. */
+static int ask_before(struct receiver *r, const struct bridge_welcome *welcome, struct err *e)
+{
+    struct sink_latest latest;
+    if (r->settings.latest(r->settings.user, view_of(welcome->spool), &latest, e) != 0) {
+        return -1;
+    }
+    if (latest.sequence > 0 && strcmp(latest.spool, welcome->spool) != 0 &&
+        strspn(latest.spool, "0123456789abcdef") == sizeof r->before - 1) {
+        memcpy(r->before, latest.spool, sizeof r->before);
+        r->before_had = latest.sequence;
+    }
+    return 0;
+}
+
 /* Where to go on: behind what was stored, or what the sinks have. */
 static int find_start(struct receiver *r, const struct bridge_welcome *welcome, uint64_t *from, struct err *e)
 {
@@ -168,6 +184,9 @@ static int find_start(struct receiver *r, const struct bridge_welcome *welcome, 
     }
     uint64_t position;
     if (r->settings.position(r->settings.user, view_of(welcome->spool), &position, e) != 0) {
+        return -1;
+    }
+    if (position == 0 && !r->spool[0] && r->settings.latest && ask_before(r, welcome, e) != 0) {
         return -1;
     }
     if (position > 0 && position + 1 < welcome->first) {
@@ -207,23 +226,19 @@ static void pay(struct receiver *r)
     }
 }
 
-/* Tells the bridge, too, that another spool was here: what it held and was not read is lost, and the new one
- * knows nothing of that. */
+/* Tells the bridge, too, that another spool was read before: what that one held behind it is not here, and
+ * this one knows nothing of that. Said on each connection until frames have come on one. */
 static int start_from(struct receiver *r, uint64_t from, struct err *e)
 {
     if (!r->before[0]) {
         return bridge_client_start(r->client, from, e);
     }
     log_error(&r->log,
-              "the spool %s, read up to frame %" PRIu64
-              ", is gone, and %s is in its place: what it held behind "
-              "that frame is lost",
+              "spool %s was read up to frame %" PRIu64
+              " before, and this bridge has spool %s: what the former held "
+              "behind that frame is not here, unless the latter is a copy of it",
               r->before, r->before_had, r->spool);
-    if (bridge_client_start_after(r->client, from, r->before, r->before_had, e) != 0) {
-        return -1;
-    }
-    r->before[0] = '\0';
-    return 0;
+    return bridge_client_start_after(r->client, from, r->before, r->before_had, e);
 }
 
 /* 0: streaming from there on. -1: not connected; ERR_FATAL: the job must end. */
@@ -312,6 +327,7 @@ static int store(struct receiver *r, struct stream_receiver *to, const struct br
                               view_of(r->spool), frame->sequence, e) != 0) {
         return -1;
     }
+    r->before[0] = '\0';
     pthread_mutex_lock(&r->lock);
     if (frame->sequence > r->had) {
         r->last = frame->sequence;

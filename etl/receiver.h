@@ -5,11 +5,13 @@
  * with a back-off of 0.1 s to 5 s and goes on behind the last frame it stored. When the queue is full it does
  * not read: the bridge's spool takes the rest. Frames that the sinks lack and that the bridge has no more
  * (the database was restored, or the spool was full) become a gap event of cause `spool` and the empty
- * source, which takes the number of the last of them.
+ * source, which takes the number of the last of them. Of a spool that was read before and that this bridge
+ * has not, the bridge is told: it writes the gap.
  */
 #ifndef ROOST_ETL_RECEIVER_H
 #define ROOST_ETL_RECEIVER_H
 
+#include "etl/sink.h"
 #include "etl/sources.h"
 
 struct receiver;
@@ -24,6 +26,9 @@ struct receiver_settings { /* strings outlive the receiver */
     /* The last sequence of `spool` that every sink has; 0: none. May block. -1 with ERR_FATAL: the job must
      * end. */
     int (*position)(void *user, struct view spool, uint64_t *sequence, struct err *e);
+    /* Which spool the consumer read before, when it meets one that may be new to it; loader_latest. NULL: not
+     * to be asked, since this bridge may not have been the one that had it. */
+    int (*latest)(void *user, struct view spool, struct sink_latest *latest, struct err *e);
     /* The receiver cannot go on: the bridge or the sinks refused for good. */
     void (*failed)(void *user, const struct err *e);
     void *user;

@@ -52,6 +52,13 @@ struct load {
     size_t part_count;
 };
 
+/* The spool that a consumer committed frames of last, and how far it came in it. */
+enum { SINK_SPOOL_SIZE = 33 }; /* an identity and NUL */
+struct sink_latest {
+    char spool[SINK_SPOOL_SIZE]; /* "": none */
+    uint64_t sequence;           /* from 1 */
+};
+
 /* The settings every sink has; a type's own struct begins with it. */
 struct sink_settings {
     int unused; /* [sink NAME] has no common keys yet besides `type`; C has no empty structs */
@@ -76,6 +83,11 @@ struct sink_type {
      * migrate`). */
     int (*position)(struct sink *s, const char *consumer, struct view spool, uint64_t *sequence,
                     struct err *e);
+
+    /* Of all spools the one that the consumer committed last here, in this process or an earlier one; it may
+     * be any. *latest is "" where there is none, or the sink does not remember. Errors as position, and
+     * called after it. NULL: never remembers. */
+    int (*latest)(struct sink *s, const char *consumer, struct sink_latest *latest, struct err *e);
 
     /* Takes a load: 0 only when rows, events, rejects, batch and progress are committed (or, for sinks
      * without transactions, written and synced). Rows of sequences it has already are skipped. On -1 nothing

@@ -412,6 +412,23 @@ static int jsonl_position(struct sink *s, const char *consumer, struct view spoo
     return 0;
 }
 
+/* The entries are in the order in which they were set, in memory and in the file. */
+static int jsonl_latest(struct sink *s, const char *consumer, struct sink_latest *latest, struct err *e)
+{
+    struct memory_position_entry entry;
+    *latest = (struct sink_latest){0};
+    if (s->unsaved && position_save(s, e)) {
+        return -1;
+    }
+    for (size_t i = 0; memory_position_entry(&s->positions, i, &entry); i++) {
+        if (strcmp(entry.consumer, consumer) == 0 && strlen(entry.spool) < sizeof latest->spool) {
+            snprintf(latest->spool, sizeof latest->spool, "%s", entry.spool);
+            latest->sequence = entry.sequence;
+        }
+    }
+    return 0;
+}
+
 static void jsonl_close(struct sink *s)
 {
     if (!s) {
@@ -469,6 +486,7 @@ const struct sink_type sink_jsonl = {
     .config = &jsonl_config,
     .open = jsonl_open,
     .position = jsonl_position,
+    .latest = jsonl_latest,
     .write = jsonl_write,
     .stop = jsonl_stop,
     .close = jsonl_close,

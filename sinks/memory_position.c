@@ -28,7 +28,11 @@ int memory_position_set(struct memory_positions *m, const char *consumer, struct
 {
     struct memory_position *known = find(m, consumer, spool);
     if (known) {
-        known->sequence = sequence;
+        struct memory_position moved = *known;
+        struct memory_position *last = &m->items[m->count - 1];
+        memmove(known, known + 1, (size_t)(last - known) * sizeof *known);
+        *last = moved;
+        last->sequence = sequence;
         return 0;
     }
     struct memory_position *grown = realloc(m->items, (m->count + 1) * sizeof *grown);

@@ -20,7 +20,7 @@ struct memory_positions {
 /* The sequence noted for consumer and spool; 0: none. */
 uint64_t memory_position_get(const struct memory_positions *m, const char *consumer, struct view spool);
 
-/* Notes it. -1 with ERR_RETRY: memory is out. */
+/* Notes it, as the last entry. -1 with ERR_RETRY: memory is out. */
 int memory_position_set(struct memory_positions *m, const char *consumer, struct view spool,
                         uint64_t sequence, struct err *e);
 

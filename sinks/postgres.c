@@ -9,6 +9,7 @@
 #include "sinks/postgres_schema.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -231,6 +232,30 @@ static int ask_position(struct sink *s, const char *consumer, struct view spool,
     return rc;
 }
 
+/* Where rows of roost.batches were deleted, the only spool that there is a position for. */
+static const char latest_sql[] =
+    "SELECT spool, sequence FROM roost.progress WHERE consumer = $1 AND sequence > 0 AND spool = coalesce("
+    "(SELECT spool FROM roost.batches WHERE consumer = $1 ORDER BY id DESC LIMIT 1), "
+    "(SELECT min(spool) FROM roost.progress WHERE consumer = $1 HAVING count(*) = 1))";
+
+static int ask_latest(struct sink *s, const char *consumer, struct sink_latest *latest, struct err *e)
+{
+    PGresult *result;
+    int rc = 0;
+    *latest = (struct sink_latest){0};
+    if (postgres_link_ask(s->link, latest_sql, 1, &consumer, &result, e)) {
+        return -1;
+    }
+    if (PQntuples(result) > 0 && (size_t)PQgetlength(result, 0, 0) < sizeof latest->spool) {
+        snprintf(latest->spool, sizeof latest->spool, "%s", PQgetvalue(result, 0, 0));
+        if (number_parse_unsigned(view_of(PQgetvalue(result, 0, 1)), &latest->sequence)) {
+            rc = err_set(e, ERR_RETRY, "PostgreSQL: no position of consumer \"%s\"", consumer);
+        }
+    }
+    PQclear(result);
+    return rc;
+}
+
 static int postgres_look(struct sink *s, struct err *e)
 {
     return ready(s, e);
@@ -240,6 +265,15 @@ static int postgres_position(struct sink *s, const char *consumer, struct view s
                              struct err *e)
 {
     if (ready_for(s, consumer, e) || ask_position(s, consumer, spool, sequence, e)) {
+        undo(s);
+        return -1;
+    }
+    return 0;
+}
+
+static int postgres_latest(struct sink *s, const char *consumer, struct sink_latest *latest, struct err *e)
+{
+    if (ready_for(s, consumer, e) || ask_latest(s, consumer, latest, e)) {
         undo(s);
         return -1;
     }
@@ -321,6 +355,7 @@ const struct sink_type sink_postgres = {
     .open = postgres_open,
     .look = postgres_look,
     .position = postgres_position,
+    .latest = postgres_latest,
     .write = postgres_write,
     .stop = postgres_stop,
     .close = postgres_close,

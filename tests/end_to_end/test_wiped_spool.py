@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """A spool wiped or put back from an older copy, a database put back from one: a gap row says so, nothing is written twice, and on it goes."""
+import atexit
+import functools
 import re
 import shutil
+import subprocess
 import sys
 
 import reading
@@ -9,9 +12,15 @@ import support
 from support import Postgres, Process, Simulator, recorded, roost, wait_until, write_configuration
 
 
+@functools.cache
+def cluster():
+    """One for all tests: each has its database in it."""
+    return Postgres()
+
+
 class Stage:
     def __init__(self, name, *arguments, **options):
-        self.postgres = Postgres()
+        self.postgres = cluster()
         self.database = self.postgres.create()
         self.simulator = Simulator("--file", recorded("tweets-v1.1.ndjson"), "--no-filter", "--loop", *arguments)
         self.conf = write_configuration(name, self.simulator.url, self.database, self.postgres, **options)
@@ -141,6 +150,87 @@ def test_a_wiped_spool_is_noticed_by_the_etl_that_knew_it():
     stage.go_on(100)
     stage.finish()
     assert stage.lost() == lost
+    assert "all agrees" in roost("audit", "-c", stage.conf)
+
+
+class Holding:
+    """Nobody commits a position while this is open; asking for one works."""
+
+    def __init__(self, stage):
+        self.child = subprocess.Popen(["psql", "-X", "-q", "-At", f"{stage.postgres.conninfo} dbname={stage.database}"], text=True,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        atexit.register(self.child.kill)
+        self.child.stdin.write("begin; lock table roost.progress in exclusive mode; select 'held';\n")
+        self.child.stdin.flush()
+        assert self.child.stdout.readline() == "held\n"
+
+    def end(self):
+        self.child.communicate("rollback;\n", support.PATIENCE)
+
+
+def events(stage):
+    return stage.number("select count(*) from roost.events where kind = 'gap' and body->>'cause' = 'spool'")
+
+
+def test_a_spool_wiped_while_both_are_down_is_noticed_by_the_etl_that_is_started_anew():
+    stage = Stage("down", "--rate", "500", "--wait")
+    stage.go_on()
+    stage.etl.stop()
+    goal = stage.last() + 100
+    wait_until("frames that nobody reads", lambda: stage.last() > goal, alive=[stage.simulator, stage.listen])
+    stage.listen.stop()
+    old = (stage.spool / "identity").read_text().strip()
+    position = stage.number("select sequence from roost.progress")
+    shutil.rmtree(stage.spool)
+    stage.start_listen()
+    new = (stage.spool / "identity").read_text().strip()
+    # It says so at each start, whoever is killed, until something of the new spool is committed.
+    holding = Holding(stage)
+    stage.start_etl()
+    wait_until("the etl to say so", lambda: f"up to frame {position} before" in stage.listen.log(), alive=[stage.listen, stage.etl])
+    stage.etl.kill()
+    stage.start_etl()
+    wait_until("the next one to be connected", lambda: "reading spool" in stage.etl.log(), alive=[stage.listen, stage.etl])
+    stage.etl.kill()
+    stage.listen.kill()
+    stage.start_listen()
+    stage.start_etl()
+    wait_until("the third one to be connected", lambda: "reading spool" in stage.etl.log(), alive=[stage.listen, stage.etl])
+    assert f"spool {old} was read up to frame {position} before" in stage.etl.log(), "it cannot know that it was told"
+    holding.end()
+    stage.go_on()
+    wait_until("the gap", stage.lost, alive=[stage.listen, stage.etl])
+    stage.finish()
+    lost = stage.lost()
+    assert len(lost) == 1 == events(stage), (lost, events(stage))
+    assert f"consumer etl read spool {old} up to frame {position} before" in lost[0]["detail"] and new in lost[0]["detail"], lost
+    assert lost[0]["source"] == "" and lost[0]["undelivered"] is None, lost
+    assert "all agrees" in roost("audit", "-c", stage.conf)
+
+
+def test_an_older_copy_without_its_identity_gets_a_gap_although_it_has_grown_past_the_etl():
+    stage = Stage("grown", "--rate", "500", "--wait")
+    stage.go_on()
+    stage.listen.stop()
+    shutil.copytree(stage.spool, stage.conf.parent / "copy")
+    stage.start_listen()
+    stage.go_on(100)
+    stage.etl.stop()
+    stage.listen.stop()
+    old = (stage.spool / "identity").read_text().strip()
+    position = stage.number("select sequence from roost.progress")
+    shutil.rmtree(stage.spool)
+    shutil.move(stage.conf.parent / "copy", stage.spool)
+    (stage.spool / "identity").unlink()  # as docs/spool.md says
+    stage.start_listen()
+    assert "had lost its identity" in stage.listen.log()
+    wait_until("the copy to be longer than what was", lambda: stage.last() > position + 50, alive=[stage.simulator, stage.listen])
+    stage.start_etl()
+    stage.go_on()
+    wait_until("the gaps", lambda: len(stage.lost()) >= 2, alive=[stage.listen, stage.etl])
+    stage.finish()
+    told = sorted(row["detail"] for row in stage.lost())
+    assert len(told) == 2 and f"consumer etl read spool {old} up to frame {position} before" in told[0] and "had lost its identity" in told[1], told
     assert "all agrees" in roost("audit", "-c", stage.conf)
 
 

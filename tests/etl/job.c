@@ -126,6 +126,63 @@ Test(job, two_sinks_at_different_positions_both_end_with_everything_once)
     fake_sink_close(&sinks[1]);
 }
 
+/* A sink that is at frame 77 of this spool; runs until all posts of the bridges and so many events came. */
+static void run_after(struct sink *sink, const char *spool, const struct job_settings *settings,
+                      uint64_t posts, uint64_t events)
+{
+    fake_sink_open(sink);
+    snprintf(sink->spool, sizeof sink->spool, "%s", spool);
+    sink->position = 77;
+    struct running running = start(settings, sink, 1);
+    pthread_create(&running.thread, NULL, run_job, &running);
+    wait_for_posts(&running, posts, events);
+    cr_expect_eq(finish(&running), 0);
+    cr_expect_eq(sink->events, events);
+}
+
+static const char another_spool[] = "0123456789abcdef0123456789abcdef";
+
+Test(job, a_spool_that_the_sinks_do_not_know_gets_a_gap_that_names_the_one_they_know)
+{
+    struct bridge_thread bridge;
+    struct sink sink;
+    bridge_thread_open(&bridge, POSTS);
+    const char *address = bridge.address;
+    const struct job_settings settings = settings_for(&bridge, &address);
+    run_after(&sink, another_spool, &settings, POSTS, 2);
+    cr_expect_eq(sink.latest_calls, 1);
+    fake_sink_close(&sink);
+    bridge_thread_close(&bridge);
+}
+
+Test(job, a_name_in_the_database_that_is_no_identity_makes_no_gap)
+{
+    struct bridge_thread bridge;
+    struct sink sink;
+    bridge_thread_open(&bridge, POSTS);
+    const char *address = bridge.address;
+    const struct job_settings settings = settings_for(&bridge, &address);
+    run_after(&sink, "by-hand 1 x", &settings, POSTS, 1);
+    fake_sink_close(&sink);
+    bridge_thread_close(&bridge);
+}
+
+Test(job, with_two_bridges_nobody_can_tell_which_one_had_the_spool_before)
+{
+    struct bridge_thread bridge;
+    struct sink sink;
+    char nobody[100];
+    bridge_thread_open(&bridge, POSTS);
+    snprintf(nobody, sizeof nobody, "%s/nobody", bridge.folder); /* the other one is away */
+    const char *const addresses[2] = {bridge.address, nobody};
+    struct job_settings settings = settings_for(&bridge, addresses);
+    settings.bridge_count = 2;
+    run_after(&sink, another_spool, &settings, POSTS, 1);
+    cr_expect_eq(sink.latest_calls, 0);
+    fake_sink_close(&sink);
+    bridge_thread_close(&bridge);
+}
+
 /* Runs a job that ends by itself. */
 static int status_of(const struct job_settings *settings, struct sink *sink)
 {

@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <poll.h>
+#include <stdio.h>
 
 static struct post post;
 static struct load_row rows[100];
@@ -140,6 +141,72 @@ Test(loader, two_sinks_resume_at_the_lower_and_the_one_ahead_is_not_asked_to_wri
     expect_once(&s[1], 6, 30);
     fake_sink_close(&s[0]);
     fake_sink_close(&s[1]);
+}
+
+static void expect_latest(struct sink *sinks, size_t count, const char *spool, uint64_t sequence)
+{
+    struct err e;
+    struct sink_latest latest;
+    struct loader *l = loader_on(sinks, count);
+    cr_assert_eq(loader_latest(l, VIEW("new"), &latest, &e), 0, "%s", e.text);
+    cr_expect_str_eq(latest.spool, spool);
+    cr_expect_eq(latest.sequence, sequence);
+    loader_free(l);
+}
+
+static void stand(struct sink *s, const char *spool, uint64_t position)
+{
+    snprintf(s->spool, sizeof s->spool, "%s", spool);
+    s->position = position;
+}
+
+Test(loader, the_spool_read_before_is_what_all_sinks_have_of_it)
+{
+    struct sink s[2];
+    fake_sink_open(&s[0]);
+    fake_sink_open(&s[1]);
+    stand(&s[0], "old", 20);
+    stand(&s[1], "old", 5);
+    expect_latest(s, 2, "old", 5);
+    stand(&s[1], "another", 3);
+    expect_latest(s, 2, "old", 20);
+    stand(&s[0], "", 0);
+    expect_latest(s, 2, "another", 3);
+    stand(&s[1], "", 0);
+    expect_latest(s, 2, "", 0);
+    fake_sink_close(&s[0]);
+    fake_sink_close(&s[1]);
+}
+
+Test(loader, a_spool_that_one_sink_knows_has_none_before_it)
+{
+    struct sink s[2];
+    fake_sink_open(&s[0]);
+    fake_sink_open(&s[1]);
+    stand(&s[0], "old", 20);
+    stand(&s[1], "new", 5); /* the first one was added later, say */
+    expect_latest(s, 2, "", 0);
+    fake_sink_close(&s[0]);
+    fake_sink_close(&s[1]);
+}
+
+Test(loader, a_sink_that_is_away_is_waited_for_when_asked_what_was_before)
+{
+    struct sink s;
+    fake_sink_open(&s);
+    stand(&s, "old", 20);
+    s.first_latest = FAKE_AWAY;
+    expect_latest(&s, 1, "old", 20);
+    cr_expect_eq(s.latest_calls, 2);
+    s.latest_calls = 0;
+    s.first_latest = FAKE_FATAL;
+    struct err e;
+    struct sink_latest latest;
+    struct loader *l = loader_on(&s, 1);
+    cr_expect_eq(loader_latest(l, VIEW("new"), &latest, &e), -1);
+    cr_expect_eq(err_exit_status(&e), 2);
+    loader_free(l);
+    fake_sink_close(&s);
 }
 
 Test(loader, an_answer_lost_by_the_sink_that_is_ahead_is_recognised)

@@ -112,6 +112,38 @@ Test(jsonl, lines_come_in_order_and_once_also_after_a_restart)
     sink_jsonl.close(s);
 }
 
+static void write_to(struct sink *s, const char *spool, uint64_t first)
+{
+    struct made_load *m = load_of(first, 1, 2);
+    m->part.spool = view_of(spool);
+    write_all(s, m);
+}
+
+static void expect_latest(struct sink *s, const char *consumer, const char *spool, uint64_t sequence)
+{
+    struct err e;
+    struct sink_latest latest;
+    cr_assert_eq(sink_jsonl.latest(s, consumer, &latest, &e), 0);
+    cr_expect_str_eq(latest.spool, spool);
+    cr_expect_eq(latest.sequence, sequence);
+}
+
+Test(jsonl, the_spool_written_last_is_known_also_after_a_restart_and_on_the_way_back)
+{
+    struct sink *s = open_sink();
+    expect_latest(s, "etl", "", 0);
+    write_to(s, "spool-b", 1);
+    write_to(s, "spool-a", 1);
+    expect_latest(s, "etl", "spool-a", 2);
+    write_to(s, "spool-b", 3);
+    sink_jsonl.close(s);
+    s = open_sink();
+    expect_latest(s, "etl", "spool-b", 4);
+    expect_latest(s, "another", "", 0);
+    cr_expect_eq(position_of(s), 2u);
+    sink_jsonl.close(s);
+}
+
 Test(jsonl, a_torn_line_is_cut_off)
 {
     struct sink *s = open_sink();

@@ -313,6 +313,44 @@ Test(postgres, several_spools_in_one_load_have_a_batch_row_each)
     sink_postgres.close(s);
 }
 
+static void expect_latest(struct sink *s, const char *consumer, const char *spool, uint64_t sequence)
+{
+    struct err e;
+    struct sink_latest latest;
+    cr_assert_eq(sink_postgres.latest(s, consumer, &latest, &e), 0, "%s", e.text);
+    cr_expect_str_eq(latest.spool, spool);
+    cr_expect_eq(latest.sequence, sequence);
+}
+
+static void write_to(struct sink *s, const char *consumer, const char *spool, uint64_t first, int64_t id)
+{
+    struct made_load *m = load_of(first, id, 5);
+    m->load.consumer = consumer;
+    m->part.spool = view_of(spool);
+    write_all(s, m);
+}
+
+Test(postgres, the_spool_written_last_is_the_one_of_the_newest_batch)
+{
+    char conninfo[CONNINFO_SIZE];
+    cluster_tables(conninfo);
+    struct sink *s = sink_on(conninfo);
+    expect_latest(s, "etl", "", 0);
+    write_to(s, "etl", "spool-b", 1, 1);
+    write_to(s, "etl", "spool-a", 1, 6);
+    expect_latest(s, "etl", "spool-a", 5);
+    write_to(s, "etl", "spool-b", 6, 11);
+    write_to(s, "another", "spool-c", 1, 16);
+    expect_latest(s, "etl", "spool-b", 10);
+    expect_latest(s, "nobody", "", 0);
+    cluster_run(conninfo, "DELETE FROM roost.batches");
+    expect_latest(s, "etl", "", 0);
+    expect_latest(s, "another", "spool-c", 5);
+    cluster_run(conninfo, "UPDATE roost.progress SET spool = repeat('x', 33) WHERE consumer = 'another'");
+    expect_latest(s, "another", "", 0);
+    sink_postgres.close(s);
+}
+
 Test(postgres, a_position_that_somebody_moved_is_seen_and_nothing_is_written)
 {
     char conninfo[CONNINFO_SIZE];

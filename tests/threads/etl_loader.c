@@ -31,6 +31,13 @@ static int sink_position(struct sink *s, const char *consumer, struct view spool
     return random_below(&s->random, 8) == 0 ? err_set(e, ERR_RETRY, "away") : 0;
 }
 
+static int sink_latest(struct sink *s, const char *consumer, struct sink_latest *latest, struct err *e)
+{
+    (void)consumer;
+    *latest = (struct sink_latest){"before", s->position + 1};
+    return random_below(&s->random, 8) == 0 ? err_set(e, ERR_RETRY, "away") : 0;
+}
+
 static int sink_write(struct sink *s, const struct load *load, struct err *e)
 {
     const struct load_part *part = &load->parts[0];
@@ -48,14 +55,18 @@ static void sink_stop(struct sink *s)
     atomic_store(&s->stopped, true);
 }
 
-static const struct sink_type type = {.position = sink_position, .write = sink_write, .stop = sink_stop};
+static const struct sink_type type = {
+    .position = sink_position, .latest = sink_latest, .write = sink_write, .stop = sink_stop};
 
 static void *ask_positions(void *loader)
 {
     uint64_t sequence, last = 0;
+    struct sink_latest latest;
     struct err e;
-    while (loader_position(loader, VIEW("spool"), &sequence, &e) == 0) {
+    while (loader_latest(loader, VIEW("spool"), &latest, &e) == 0 &&
+           loader_position(loader, VIEW("spool"), &sequence, &e) == 0) {
         MUST(sequence >= last);
+        MUST(!latest.spool[0] || latest.sequence == 1);
         last = sequence;
     }
     return NULL;

@@ -84,6 +84,17 @@ static int fake_position(struct sink *s, const char *consumer, struct view spool
     return result;
 }
 
+static int fake_latest(struct sink *s, const char *consumer, struct sink_latest *latest, struct err *e)
+{
+    (void)consumer;
+    pthread_mutex_lock(&s->lock);
+    *latest = (struct sink_latest){.sequence = s->position};
+    snprintf(latest->spool, sizeof latest->spool, "%.32s", s->spool);
+    int result = answer(s, s->latest_calls++ ? FAKE_OK : s->first_latest, e);
+    pthread_mutex_unlock(&s->lock);
+    return result;
+}
+
 static int fake_write(struct sink *s, const struct load *load, struct err *e)
 {
     pthread_mutex_lock(&s->lock);
@@ -113,4 +124,5 @@ static void fake_stop(struct sink *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-const struct sink_type fake_sink_type = {.position = fake_position, .write = fake_write, .stop = fake_stop};
+const struct sink_type fake_sink_type = {
+    .position = fake_position, .latest = fake_latest, .write = fake_write, .stop = fake_stop};

@@ -23,12 +23,13 @@ struct sink {
     pthread_cond_t changed;
     enum fake_answer writes[16];    /* of the next write calls; then FAKE_OK */
     enum fake_answer positions[16]; /* of the next position calls; then FAKE_OK */
+    enum fake_answer first_latest;  /* of the first latest call; then FAKE_OK */
     size_t next_write, next_position;
     enum fake_answer always; /* instead of FAKE_OK, for write */
     bool stopped;
     uint64_t position; /* of the one spool it knows */
     char spool[40];
-    unsigned write_calls, position_calls, stop_calls, commits;
+    unsigned latest_calls, write_calls, position_calls, stop_calls, commits;
     uint64_t posts, events, rejects, filtered, received;
     unsigned char *times; /* how often each sequence was committed */
     char last_text[200], last_clean[200], last_why[300];
