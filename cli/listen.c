@@ -17,10 +17,12 @@
 #include "ingest/set_aside.h"
 #include "ingest/settings.h"
 #include "ingest/source.h"
+#include "ingest/versions.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 
 enum { STATUS_EVERY_MS = 60000, CLOSE_GRACE_MS = 2000 };
@@ -40,6 +42,7 @@ struct listener {
     struct bridge *bridge;
     struct set_aside *set_aside;
     struct ledger *ledger;
+    struct versions *versions;
     char *streamed_path;
     struct source **sources;
     size_t count;    /* of sources opened */
@@ -73,6 +76,12 @@ static void on_final(void *user, struct source *s, const struct err *why)
         l->exit_status = 2;
         stop_all(l);
     }
+}
+
+static void on_in_force(void *user, struct source *s, const struct version *version)
+{
+    struct listener *l = user;
+    versions_tell(l->versions, source_name(s), version);
 }
 
 /* --- from the bridge --- */
@@ -120,11 +129,22 @@ static void on_bridge_closed(void *user)
     uv_close((uv_handle_t *)&l->status_timer, NULL);
 }
 
+static void on_versions_closed(void *user)
+{
+    struct listener *l = user;
+    l->versions = NULL;
+    bridge_close(l->bridge, CLOSE_GRACE_MS, on_bridge_closed, l);
+}
+
 static void on_ledger_closed(void *user)
 {
     struct listener *l = user;
     l->ledger = NULL;
-    bridge_close(l->bridge, CLOSE_GRACE_MS, on_bridge_closed, l);
+    if (l->versions) {
+        versions_close(l->versions, on_versions_closed, l);
+    } else {
+        on_versions_closed(l);
+    }
 }
 
 static void on_source_stopped(void *user)
@@ -213,6 +233,29 @@ static bool publish_last_gap(void *user, const char *name, const struct ledger_r
     return taken;
 }
 
+static int publish_version(void *user, const struct post *event, struct err *e)
+{
+    return bridge_publish(((struct listener *)user)->bridge, event, e);
+}
+
+static void count_frames(void *user, uint64_t *appended, uint64_t *held)
+{
+    struct bridge_numbers n;
+    bridge_count(((struct listener *)user)->bridge, &n);
+    *appended = n.appended;
+    *held = n.held;
+}
+
+static bool is_configured(void *user, const char *source)
+{
+    const struct listener *l = user;
+    bool found = false;
+    for (size_t i = 0; i < l->count && !found; i++) {
+        found = strcmp(source_name(l->sources[i]), source) == 0;
+    }
+    return found;
+}
+
 static int open_sources(struct listener *l, struct err *e)
 {
     size_t wanted = 0;
@@ -223,7 +266,8 @@ static int open_sources(struct listener *l, struct err *e)
     if (!l->sources) {
         return err_set(e, ERR_RETRY, "out of memory");
     }
-    const struct source_events events = {.post = on_post, .final = on_final, .user = l};
+    const struct source_events events = {
+        .post = on_post, .final = on_final, .in_force = on_in_force, .user = l};
     for (const struct config_section *s = config_first(l->config, "source"); s; s = config_next(s)) {
         const struct source_settings *settings = config_section_settings(s);
         struct source_options options = {
@@ -235,6 +279,7 @@ static int open_sources(struct listener *l, struct err *e)
         l->count++;
     }
     ledger_forget(l->ledger, publish_last_gap, l);
+    versions_forget(l->versions, is_configured, l);
     return wanted ? 0 : err_set(e, ERR_FATAL, "%s has no [source NAME] section", config_path(l->config));
 }
 
@@ -310,6 +355,18 @@ static void finish_reload(struct listener *l)
     }
 }
 
+static int open_versions(struct listener *l, struct err *e)
+{
+    const struct versions_spool spool = {publish_version, count_frames, l};
+    char *path = NULL;
+    if (asprintf(&path, "%s/keyword_versions", l->bridge_settings->spool_dir) < 0) {
+        return err_set(e, ERR_RETRY, "out of memory");
+    }
+    l->versions = versions_open(&l->loop, path, &spool, e);
+    free(path);
+    return l->versions ? 0 : -1;
+}
+
 static int open_bridge(struct listener *l, struct err *e)
 {
     const struct bridge_events events = {.first_client = on_first_client, .room = on_room, .user = l};
@@ -328,7 +385,7 @@ static int open_bridge(struct listener *l, struct err *e)
     }
     l->ledger = ledger_open(&l->loop, path, e);
     free(path);
-    if (!l->ledger) {
+    if (!l->ledger || open_versions(l, e)) {
         return -1;
     }
     return l->set_aside ? 0 : err_set(e, ERR_RETRY, "out of memory");

@@ -139,6 +139,14 @@ static void on_errand_done(void *user, const struct x_v2_errand_result *result)
     x->prepared(x->prepared_user, result->failed);
 }
 
+static void x_v2_watch(void *state, source_in_force *tell, void *user)
+{
+    struct x_v2 *x = state;
+    if (x->runner && x->errands->watch) {
+        x->errands->watch(x->runner, tell, user);
+    }
+}
+
 static int x_v2_start_preparing(void *state, uv_loop_t *loop, source_prepared *done, void *user,
                                 struct err *e)
 {
@@ -319,6 +327,7 @@ const struct source_protocol x_v2_protocol = {
     .close = x_v2_close,
     .start_preparing = x_v2_start_preparing,
     .quit = x_v2_quit,
+    .watch = x_v2_watch,
     .prepare = x_v2_prepare,
     .read = x_v2_read,
     .is_final = x_v2_verdict_is_final,

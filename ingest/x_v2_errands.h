@@ -26,6 +26,8 @@ struct x_v2_errand_result {
 struct x_v2_errands {
     /* NULL: ERR_FATAL or ERR_RETRY. Settings outlive it. */
     void *(*open)(const struct source_x_v2_settings *settings, struct err *e);
+    /* Whom to tell, from the loop, which rules are on the server from a moment on. NULL: it is not known. */
+    void (*watch)(void *self, source_in_force *tell, void *user);
     /* Is there something to do? For the rules at a source's first stream, which nobody but this one can tell
      * and then does unasked; a missing token and a demand for rules are x_v2's to know. NULL: never. */
     bool (*due)(void *self);

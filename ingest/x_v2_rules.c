@@ -1,5 +1,6 @@
 #include "ingest/x_v2_rules.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "ingest/rules_blame.h"
 
@@ -43,6 +44,7 @@ struct x_v2_rules {
     size_t step_added, step_removed;
     size_t refused;
     bool begun, changed;
+    int64_t begun_at;
     struct buffer body;
 };
 
@@ -54,6 +56,7 @@ static void end(struct x_v2_rules *job, int result, const struct err *e)
 {
     struct x_v2_rules_result r = {.result = result,
                                   .changed = job->changed,
+                                  .begun_at = job->begun ? job->begun_at : clock_wall_ms(),
                                   .added = job->added,
                                   .removed = job->removed,
                                   .state = result == 0 ? &job->state : NULL};
@@ -264,6 +267,7 @@ static void ask_next(struct x_v2_rules *job)
     if (!job->begun && job->events.begins) {
         job->events.begins(job->events.user);
     }
+    job->begun_at = job->begun ? job->begun_at : clock_wall_ms();
     job->begun = true;
     for (; job->step < change->step_count; job->step++) {
         if (ask_in_step(job)) {

@@ -28,9 +28,10 @@ struct x_v2_rules_refusal {
 };
 
 struct x_v2_rules_result {
-    int result;   /* 0: the server's rules are (apply) or were looked at (plan); -1: e says why not */
-    struct err e; /* ERR_FATAL also for rules that were refused */
-    bool changed; /* something was added or deleted, also on failure */
+    int result;       /* 0: the server's rules are (apply) or were looked at (plan); -1: e says why not */
+    struct err e;     /* ERR_FATAL also for rules that were refused */
+    bool changed;     /* something was added or deleted, also on failure */
+    int64_t begun_at; /* wall time: of the first change, or now where none was needed */
     size_t added, removed;                /* as far as it came */
     const struct x_v2_rules_state *state; /* the last list; NULL on failure. After apply `keep` and `foreign`
                                            * say which rule on the server stands for which wanted one. */

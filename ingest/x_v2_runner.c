@@ -7,6 +7,7 @@
 #include "ingest/x_v2.h"
 #include "ingest/x_v2_raw_lines.h"
 #include "ingest/x_v2_verdict.h"
+#include "ingest/x_v2_version.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@ struct runner {
     struct log_context log;
     struct rules *rules; /* the wanted ones */
     struct x_v2_raw_lines *raw_lines;
+    source_in_force *tell; /* NULL: nobody wants to know */
+    void *tell_user;
 
     struct x_v2_api *api; /* with the timer, from the first errand on */
     uv_timer_t timer;     /* to the next try beside the stream */
@@ -198,6 +201,9 @@ static void on_rules_made(struct runner *r, const struct x_v2_rules_result *resu
         log_info(&r->log, "rules: the server has them already, %zu (version %s)", r->rules->count,
                  r->rules->version);
     }
+    if (r->tell) {
+        x_v2_version_tell(result, r->tell, r->tell_user);
+    }
 }
 
 static void on_rules_failed(struct runner *r, const struct err *e, bool added)
@@ -246,6 +252,13 @@ static int start_rules(struct runner *r, struct err *e)
 }
 
 /* --- an errand --- */
+
+static void runner_watch(void *self, source_in_force *tell, void *user)
+{
+    struct runner *r = self;
+    r->tell = tell;
+    r->tell_user = user;
+}
 
 static bool runner_due(void *self)
 {
@@ -340,6 +353,7 @@ static void runner_quit(void *self, void (*closed)(void *user), void *user)
 }
 
 const struct x_v2_errands x_v2_runner = {.open = runner_open,
+                                         .watch = runner_watch,
                                          .due = runner_due,
                                          .start = runner_start,
                                          .leaves_exclusions = runner_leaves_exclusions,
