@@ -2,9 +2,9 @@
  *
  * A post goes from its source straight into the bridge. One that the bridge refuses (spool or disk full)
  * stays with its source, which reads no further; `room` from the bridge resumes all of them. Stopping goes in
- * order: sources, which hand over all that they have, for which the bridge has a reserve; ledger, bridge,
- * loop. A reload has no reserve: it waits until all that was received is in the spool. When the last source
- * has stopped for good, the whole ends with 2.
+ * order: sources, which hand over all that they have, for which the bridge has a reserve; ledger, versions,
+ * bridge, loop. A reload has no reserve: it waits until all that was received is in the spool. When the last
+ * source has stopped for good, the whole ends with 2.
  */
 #include "base/clock.h"
 #include "base/log.h"
