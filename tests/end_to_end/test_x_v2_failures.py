@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""roost listen on X's v2 when the API does not do what it is asked: a token that expires, rules that cannot be changed now."""
+import sys
+
+import support
+from fake_x import FakeX
+from live_v2 import RULES, TOKEN, configure, hurry, listen, streams, write_faults
+from support import Simulator, wait_until
+
+
+@hurry()
+def test_a_token_that_expires_in_the_middle_is_fetched_anew():
+    simulator = Simulator("--api", 2, "--rate", 50, "--loop", "--faults", write_faults("message 40 expired-token\nmessage 40 cut\n"))
+    listener = listen(configure(simulator.base, ["music", "tea", "coffee"]))
+    streams(listener, simulator, 2)
+    log = simulator.log()
+    assert log.count("POST /oauth2/token -> 200") == 2 and log.count("GET /2/tweets/search/stream -> 401") == 1, log
+    assert log.count("POST " + RULES) == 2, "rules that are there are not applied again:\n" + log
+    listener.stop()
+    assert "another one is fetched with api_key and api_secret" in listener.log(), listener.log()
+
+
+@hurry()
+def test_a_change_that_fails_does_not_keep_the_old_rules_from_streaming():
+    def ill(handler):
+        handler.answer(503, {"title": "Service Unavailable", "status": 503})
+        return True
+
+    def passes(_):
+        return None
+    x = FakeX(lines=[b'{"data":{"id":"1500000000000000001","text":"a cup of tea"}}'])
+    x.token = TOKEN
+    x.put("(old OR tea)", "roost:x:00000000:1")
+    x.script = [passes, ill]  # the list comes, the dry run does not
+    conf = configure(x.url, ["tea", "milk"], credentials=f"bearer_token = {TOKEN}")
+    listener = listen(conf)
+    wait_until("the stream", lambda: x.streams, alive=[listener])
+    assert x.values() == {"(old OR tea)"}
+    wait_until("the log", lambda: "streaming from" in listener.log(), alive=[listener])
+    log = listener.log()
+    assert "status 503" in log and "the stream is opened with the rules that are there, and they are changed in 60 s" in log, log
+    wait_until("the change beside the stream", lambda: x.values() == {"milk OR #milk OR @milk OR tea OR #tea OR @tea"}, alive=[listener])
+    listener.stop()
+    assert len(x.streams) == 1, x.streams
+    # Without a rule of its own there, or without the list, no stream: what came would be other programs'.
+    x.rules.clear()
+    x.put("football", "theirs")
+    x.streams.clear()
+    x.script = [ill, passes, ill]
+    listener = listen(conf)
+    wait_until("the stream", lambda: x.streams, alive=[listener])
+    assert "football" in x.values() and len(x.values()) == 2, x.rules
+    listener.stop()
+    assert listener.log().count("next attempt in") == 2, listener.log()
+
+
+if __name__ == "__main__":
+    support.run_tests(sys.modules[__name__])
