@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """roost listen on X's v2 when the API does not do what it is asked: a token that expires, rules that cannot be changed now."""
+import base64
+import signal
 import sys
+import urllib.parse
+import urllib.request
 
 import support
 from fake_x import FakeX
-from live_v2 import RULES, TOKEN, configure, hurry, listen, streams, write_faults
-from support import Simulator, wait_until
+from live_v2 import RULES, TOKEN, call, configure, hurry, listen, streams, write_faults
+from support import API_KEY, API_SECRET, Simulator, wait_until
 
 
 @hurry()
@@ -52,6 +56,27 @@ def test_a_change_that_fails_does_not_keep_the_old_rules_from_streaming():
     assert "football" in x.values() and len(x.values()) == 2, x.rules
     listener.stop()
     assert listener.log().count("next attempt in") == 2, listener.log()
+
+
+@hurry()
+def test_a_stream_and_a_token_lost_in_the_middle_of_a_change_do_not_lose_the_change():
+    simulator = Simulator("--api", 2, "--rate", 20, "--loop")
+    conf = configure(simulator.base, ["music", "tea"])
+    listener = listen(conf)
+    streams(listener, simulator)
+    (conf.parent / "kw.txt").write_text("music\ncoffee\n")
+    listener.child.send_signal(signal.SIGHUP)
+    wait_until("the change to begin", lambda: "are deleted in 30 s" in listener.log(), alive=[listener])
+    call(simulator.base, "DELETE", "/2/connections/all")
+    basic = base64.b64encode(f"{API_KEY}:{API_SECRET}".encode()).decode()
+    request = urllib.request.Request(simulator.base + "/oauth2/invalidate_token", f"access_token={urllib.parse.quote(TOKEN)}".encode(), {"Authorization": f"Basic {basic}"})
+    with urllib.request.urlopen(request, timeout=60):
+        pass
+    streams(listener, simulator, 2)
+    wait_until("the end of the change", lambda: "1 deleted, 1 in force" in listener.log(), alive=[listener])
+    listener.stop()
+    log = simulator.log()
+    assert "GET /2/tweets/search/stream -> 401" in log and log.count("POST /oauth2/token -> 200") >= 2, log
 
 
 if __name__ == "__main__":
