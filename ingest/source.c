@@ -341,6 +341,17 @@ void source_start(struct source *s)
     history_offer(&s->history, &s->counts);
 }
 
+bool source_change(struct source *s, const struct source_settings *next)
+{
+    return s->state == SOURCE_STREAMING && !s->stopping && !strcmp(s->settings->type, next->type) &&
+           s->protocol->change && s->protocol->change(s->protocol_state, next);
+}
+
+bool source_uses(const struct source *s, const struct source_settings *settings)
+{
+    return settings == s->settings || (s->protocol->uses && s->protocol->uses(s->protocol_state, settings));
+}
+
 void source_pause(struct source *s)
 {
     s->paused = true;

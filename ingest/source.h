@@ -99,6 +99,15 @@ struct source *source_open(uv_loop_t *loop, const struct source_settings *settin
 /* Connects, soon. Only in state idle. */
 void source_start(struct source *s);
 
+/* Other settings for a stream that is open: those of the same section after a reload, which must live as long
+ * as source_uses says. True: the source changes its list beside the stream, and logs when and whether. False:
+ * it cannot (it does not stream, it is another server, account or format, or the network's lists are part of
+ * the request), and must be stopped and opened anew, also when it had begun. */
+bool source_change(struct source *s, const struct source_settings *next);
+
+/* Does it need these settings any longer? */
+bool source_uses(const struct source *s, const struct source_settings *settings);
+
 /* Reads no further until source_resume (the caller has no room). */
 void source_pause(struct source *s);
 
@@ -192,6 +201,11 @@ struct source_protocol {
     void (*streams)(void *state);
     /* Builds and signs one attempt. ERR_FATAL: no attempt can ever work. */
     int (*prepare)(void *state, struct source_attempt *attempt, struct err *e);
+    /* Goes on with another list, beside the open stream (see source_change). NULL: never. `settings` are of
+     * the same type. */
+    bool (*change)(void *state, const struct source_settings *settings);
+    /* Does it need settings that `change` was given? Not NULL when `change` is not. */
+    bool (*uses)(void *state, const struct source_settings *settings);
     /* One message, without its line end, never empty. *post points to what was read, with the keywords that
      * matched, valid until the next call and as long as the message; NULL: the local filter left it out
      * (which filters are local depends on what this network's server can do). -1 with ERR_REJECT: unreadable.
