@@ -16,8 +16,9 @@
 #include <math.h>
 #include <stdio.h>
 
-const char *const post_kind_names[POST_KIND_COUNT] = {
-    "post", "delete", "scrub_geo", "withheld", "limit", "warning", "disconnect", "gap", "count", "unknown"};
+const char *const post_kind_names[POST_KIND_COUNT] = {"post",  "delete",   "scrub_geo",  "withheld",
+                                                      "limit", "warning",  "disconnect", "gap",
+                                                      "count", "keywords", "unknown"};
 
 /* clang-format off */
 #define FIELD(column, kind, uses) \

@@ -34,6 +34,7 @@ enum post_kind { /* the value of "kind", in this order in post_kind_names[] */
                  POST_DISCONNECT,
                  POST_GAP,
                  POST_COUNT,
+                 POST_KEYWORDS,
                  POST_UNKNOWN,
                  POST_KIND_COUNT
 };

@@ -2,9 +2,12 @@
  *
  * A post goes from its source straight into the bridge. One that the bridge refuses (spool or disk full)
  * stays with its source, which reads no further; `room` from the bridge resumes all of them. Stopping goes in
- * order: sources, which hand over all that they have, for which the bridge has a reserve; ledger, bridge,
- * loop. A reload has no reserve: it waits until all that was received is in the spool. When the last source
- * has stopped for good, the whole ends with 2.
+ * order: sources, which hand over all that they have, for which the bridge has a reserve; ledger, versions,
+ * bridge, loop. A reload has no reserve: it waits until all that was received is in the spool. When the last
+ * source has stopped for good, the whole ends with 2.
+ *
+ * A reload leaves a stream open where its source can change its list beside it (source_change); the others
+ * are stopped and opened anew. A configuration lives as long as one of its sources or lists is in use.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,10 +20,12 @@
 #include "ingest/set_aside.h"
 #include "ingest/settings.h"
 #include "ingest/source.h"
+#include "ingest/versions.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 
 enum { STATUS_EVERY_MS = 60000, CLOSE_GRACE_MS = 2000 };
@@ -28,11 +33,17 @@ enum { STATUS_EVERY_MS = 60000, CLOSE_GRACE_MS = 2000 };
 static const struct log_context context = {"listen", NULL};
 static const char *const used_sections[] = {"source", "filter", "bridge", NULL};
 
+struct older {
+    struct config *config;
+    struct older *next;
+};
+
 struct listener {
     uv_loop_t loop;
     uv_signal_t terminated, interrupted, hung_up;
     uv_timer_t status_timer;
     struct config *config; /* in force for the sources; the bridge keeps to the first one */
+    struct older *older;   /* before it, and still needed by sources whose streams a reload left open */
     struct config *next;   /* read by a reload, in force when the old sources have stopped; NULL: none. Not
                             * `reloading`: it waits for room in the spool */
     const struct bridge_settings *bridge_settings;
@@ -40,10 +51,11 @@ struct listener {
     struct bridge *bridge;
     struct set_aside *set_aside;
     struct ledger *ledger;
+    struct versions *versions;
     char *streamed_path;
-    struct source **sources;
-    size_t count;    /* of sources opened */
-    size_t given_up; /* of them, stopped for good */
+    struct source **sources; /* NULL members were told to stop */
+    size_t count;            /* of sources opened */
+    size_t given_up;         /* of them, stopped for good */
     size_t still_stopping;
     bool started, stopping, reloading;
     int exit_status;
@@ -73,6 +85,12 @@ static void on_final(void *user, struct source *s, const struct err *why)
         l->exit_status = 2;
         stop_all(l);
     }
+}
+
+static void on_in_force(void *user, struct source *s, const struct version *version)
+{
+    struct listener *l = user;
+    versions_tell(l->versions, source_name(s), version);
 }
 
 /* --- from the bridge --- */
@@ -120,11 +138,22 @@ static void on_bridge_closed(void *user)
     uv_close((uv_handle_t *)&l->status_timer, NULL);
 }
 
+static void on_versions_closed(void *user)
+{
+    struct listener *l = user;
+    l->versions = NULL;
+    bridge_close(l->bridge, CLOSE_GRACE_MS, on_bridge_closed, l);
+}
+
 static void on_ledger_closed(void *user)
 {
     struct listener *l = user;
     l->ledger = NULL;
-    bridge_close(l->bridge, CLOSE_GRACE_MS, on_bridge_closed, l);
+    if (l->versions) {
+        versions_close(l->versions, on_versions_closed, l);
+    } else {
+        on_versions_closed(l);
+    }
 }
 
 static void on_source_stopped(void *user)
@@ -142,12 +171,22 @@ static void on_source_stopped(void *user)
     }
 }
 
+static void stop_source(struct listener *l, size_t i)
+{
+    struct source *s = l->sources[i];
+    l->sources[i] = NULL;
+    if (s) {
+        l->still_stopping++;
+        source_stop(s, l->stopping ? "stopped" : "reload", on_source_stopped, l);
+    }
+}
+
 /* One more than there are sources, so that the count reaches 0 only after all were told to stop. */
 static void stop_sources(struct listener *l)
 {
-    l->still_stopping += l->count + 1;
+    l->still_stopping++;
     for (size_t i = 0; i < l->count; i++) {
-        source_stop(l->sources[i], l->stopping ? "stopped" : "reload", on_source_stopped, l);
+        stop_source(l, i);
     }
     on_source_stopped(l);
 }
@@ -173,10 +212,8 @@ static void stop_all(struct listener *l)
     sd_notify(0, "STOPPING=1");
     log_status(l, "stopping; ");
     bridge_take_last(l->bridge);
-    l->still_stopping++; /* not to go on before the bridge is told */
-    if (!l->reloading) {
-        stop_sources(l);
-    }                            /* else they are stopping already, and the last one goes on from there */
+    l->still_stopping++;         /* not to go on before the bridge is told */
+    stop_sources(l);             /* those that a reload stops are stopping already */
     bridge_took_last(l->bridge); /* the ledger's file may need the rest of the reserve */
     on_source_stopped(l);
 }
@@ -213,7 +250,44 @@ static bool publish_last_gap(void *user, const char *name, const struct ledger_r
     return taken;
 }
 
-static int open_sources(struct listener *l, struct err *e)
+static int publish_version(void *user, const struct post *event, struct err *e)
+{
+    return bridge_publish(((struct listener *)user)->bridge, event, e);
+}
+
+static void count_frames(void *user, uint64_t *appended, uint64_t *held)
+{
+    struct bridge_numbers n;
+    bridge_count(((struct listener *)user)->bridge, &n);
+    *appended = n.appended;
+    *held = n.held;
+}
+
+static bool is_configured(void *user, const char *source)
+{
+    const struct listener *l = user;
+    bool found = false;
+    for (size_t i = 0; i < l->count && !found; i++) {
+        found = strcmp(source_name(l->sources[i]), source) == 0;
+    }
+    return found;
+}
+
+/* The source of this name that a reload left open; NULL: none. It is taken out of the array. */
+static struct source *take_open(struct source **open, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (open[i] && !strcmp(source_name(open[i]), name)) {
+            struct source *s = open[i];
+            open[i] = NULL;
+            return s;
+        }
+    }
+    return NULL;
+}
+
+/* `open`: sources that a reload left open. */
+static int open_sources(struct listener *l, struct source **open, size_t open_count, struct err *e)
 {
     size_t wanted = 0;
     for (const struct config_section *s = config_first(l->config, "source"); s; s = config_next(s)) {
@@ -223,18 +297,21 @@ static int open_sources(struct listener *l, struct err *e)
     if (!l->sources) {
         return err_set(e, ERR_RETRY, "out of memory");
     }
-    const struct source_events events = {.post = on_post, .final = on_final, .user = l};
+    const struct source_events events = {
+        .post = on_post, .final = on_final, .in_force = on_in_force, .user = l};
     for (const struct config_section *s = config_first(l->config, "source"); s; s = config_next(s)) {
         const struct source_settings *settings = config_section_settings(s);
         struct source_options options = {
             .set_aside = l->set_aside, .ledger = l->ledger, .streamed_path = l->streamed_path};
-        l->sources[l->count] = source_open(&l->loop, settings, &options, &events, e);
-        if (!l->sources[l->count]) {
+        struct source *source = take_open(open, open_count, settings->name);
+        source = source ? source : source_open(&l->loop, settings, &options, &events, e);
+        if (!source) {
             return err_wrap(e, "[source %s]", config_section_name(s));
         }
-        l->count++;
+        l->sources[l->count++] = source;
     }
     ledger_forget(l->ledger, publish_last_gap, l);
+    versions_forget(l->versions, is_configured, l);
     return wanted ? 0 : err_set(e, ERR_FATAL, "%s has no [source NAME] section", config_path(l->config));
 }
 
@@ -247,6 +324,31 @@ static void warn_of_restart(void *user, const char *section, const char *key)
                 section, key);
 }
 
+static const struct source_settings *settings_of(const struct config *c, const char *name)
+{
+    for (const struct config_section *s = config_first(c, "source"); s; s = config_next(s)) {
+        if (!strcmp(config_section_name(s), name)) {
+            return config_section_settings(s);
+        }
+    }
+    return NULL;
+}
+
+/* Stops the sources that cannot go on with the next configuration; returns how many can. */
+static size_t change_sources(struct listener *l)
+{
+    size_t stay = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        const struct source_settings *next = settings_of(l->next, source_name(l->sources[i]));
+        if (next && source_change(l->sources[i], next)) {
+            stay++;
+        } else {
+            stop_source(l, i);
+        }
+    }
+    return stay;
+}
+
 /* Once nothing that was received waits for room. False: something does, and `room` tries again. */
 static bool begin_reload(struct listener *l)
 {
@@ -257,9 +359,16 @@ static bool begin_reload(struct listener *l)
     if (!all) {
         return false;
     }
-    log_notice(&context, "SIGHUP: the configuration is right; the sources connect anew with it");
     l->reloading = true;
-    stop_sources(l);
+    l->still_stopping++; /* not to go on before all of them are told */
+    size_t stay = change_sources(l);
+    if (stay == l->count) {
+        log_notice(&context, "SIGHUP: the configuration is right; all streams stay open");
+    } else {
+        log_notice(&context, "SIGHUP: the configuration is right; %zu of %zu sources connect anew with it",
+                   l->count - stay, l->count);
+    }
+    on_source_stopped(l);
     return true;
 }
 
@@ -285,29 +394,103 @@ static void on_hang_up(uv_signal_t *signal, int number)
     }
 }
 
+static bool is_used(const struct listener *l, const struct config *c)
+{
+    for (const struct config_section *s = config_first(c, "source"); s; s = config_next(s)) {
+        for (size_t i = 0; i < l->count; i++) {
+            if (source_uses(l->sources[i], config_section_settings(s))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static int keep_older(struct listener *l, struct config *c, struct err *e)
+{
+    struct older *o = c == l->first_config ? NULL : malloc(sizeof *o);
+    if (o) {
+        *o = (struct older){c, l->older};
+        l->older = o;
+    }
+    return o || c == l->first_config ? 0 : err_set(e, ERR_RETRY, "out of memory");
+}
+
+/* Frees the configurations that no source needs any more. */
+static void drop_older(struct listener *l)
+{
+    for (struct older **at = &l->older; *at;) {
+        struct older *o = *at;
+        if (is_used(l, o->config)) {
+            at = &o->next;
+        } else {
+            *at = o->next;
+            config_free(o->config);
+            free(o);
+        }
+    }
+}
+
+/* After a failure: those that had stayed and are in no array any more. */
+static void stop_left(struct listener *l, struct source **open, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (open[i]) {
+            l->still_stopping++;
+            source_stop(open[i], "stopped", on_source_stopped, l);
+        }
+    }
+}
+
+static size_t count_given_up(const struct listener *l)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        count += source_state(l->sources[i]) == SOURCE_STOPPED;
+    }
+    return count;
+}
+
 /* The old sources are gone: the new configuration's take their place. */
 static void finish_reload(struct listener *l)
 {
     bool started = l->started;
-    free(l->sources);
+    struct source **open = l->sources;
+    size_t open_count = l->count;
+    struct config *before = l->config;
     l->sources = NULL;
-    l->count = l->given_up = 0;
+    l->count = 0;
     l->started = l->reloading = false;
-    if (l->config != l->first_config) {
-        config_free(l->config);
-    }
     l->config = l->next;
     l->next = NULL;
     struct err e;
-    if (open_sources(l, &e)) {
+    int failed = keep_older(l, before, &e) || open_sources(l, open, open_count, &e);
+    stop_left(l, open, open_count);
+    free(open);
+    if (failed) {
         log_error(&context, "SIGHUP: %s", e.text);
         l->exit_status = err_exit_status(&e);
         stop_all(l);
         return;
     }
+    l->given_up = count_given_up(l);
+    drop_older(l);
     if (started) {
         start_sources(l);
     }
+    on_room(l); /* what came meanwhile was not told to those that stayed */
+}
+
+static int open_versions(struct listener *l, struct err *e)
+{
+    const struct versions_spool spool = {publish_version, count_frames, l};
+    char *path = NULL;
+    if (asprintf(&path, "%s/keyword_versions", l->bridge_settings->spool_dir) < 0) {
+        return err_set(e, ERR_RETRY, "out of memory");
+    }
+    l->versions = versions_open(&l->loop, path, &spool, e);
+    free(path);
+    return l->versions ? 0 : -1;
 }
 
 static int open_bridge(struct listener *l, struct err *e)
@@ -328,7 +511,7 @@ static int open_bridge(struct listener *l, struct err *e)
     }
     l->ledger = ledger_open(&l->loop, path, e);
     free(path);
-    if (!l->ledger) {
+    if (!l->ledger || open_versions(l, e)) {
         return -1;
     }
     return l->set_aside ? 0 : err_set(e, ERR_RETRY, "out of memory");
@@ -351,6 +534,8 @@ static void watch_signals(struct listener *l)
 static void release(struct listener *l)
 {
     free(l->sources);
+    l->count = 0; /* all are gone, and so nothing older is in use */
+    drop_older(l);
     if (l->config != l->first_config) {
         config_free(l->config);
     }
@@ -370,7 +555,7 @@ static int listen_with(struct config *config)
         return 1;
     }
     watch_signals(&l);
-    if (open_bridge(&l, &e) || open_sources(&l, &e)) {
+    if (open_bridge(&l, &e) || open_sources(&l, NULL, 0, &e)) {
         log_error(&context, "%s", e.text);
         l.exit_status = err_exit_status(&e);
         if (l.bridge) {

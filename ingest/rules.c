@@ -499,28 +499,7 @@ static int number_lines(struct compiler *c)
     return numbers ? 0 : -1;
 }
 
-/* --- version and tags --- */
-
-static uint32_t add_to_version(uint32_t sum, struct view text)
-{
-    return checksum_crc32c(checksum_crc32c(sum, text.at, text.length), "\n", 1);
-}
-
-static void find_version(struct rules *rules)
-{
-    const struct filter_settings *filter = rules->filter;
-    const char switches[] = {filter->retweets ? 'y' : 'n', filter->replies ? 'y' : 'n',
-                             filter->quotes ? 'y' : 'n'};
-    uint32_t sum = checksum_crc32c(0, switches, sizeof switches);
-    for (size_t i = 0; i < filter->language_count; i++) {
-        sum = add_to_version(sum, view_of(filter->languages[i]));
-    }
-    sum = add_to_version(sum, VIEW(""));
-    for (size_t i = 0; i < filter->keyword_count; i++) {
-        sum = add_to_version(sum, filter->keywords[i].keyword.line);
-    }
-    snprintf(rules->version, sizeof rules->version, "%08x", sum);
-}
+/* --- tags --- */
 
 char *rules_tag_prefix(const char *source, char prefix[RULES_TAG_SIZE])
 {
@@ -558,7 +537,7 @@ static int compile(struct compiler *c)
     if (pack(c) || number_lines(c)) {
         return -1;
     }
-    find_version(c->rules);
+    version_name(c->rules->filter, c->rules->version);
     write_tags(c);
     return buffer_failed(&c->writer.text) || arena_failed(c->arena) ? -1 : 0;
 }

@@ -29,6 +29,7 @@
 #define ROOST_INGEST_RULES_H
 
 #include "ingest/settings.h"
+#include "ingest/version.h"
 
 enum {
     RULES_LENGTH_MOST = 4096, /* characters that a rule may be configured to have */
@@ -53,7 +54,8 @@ struct rules {
     const struct filter_settings *filter; /* what it was compiled from */
     const char *source;
     struct rules_limits limits;
-    char version[9]; /* 8 hexadecimal digits: changes with the lines, languages and switches */
+    char
+        version[VERSION_NAME_SIZE]; /* 8 hexadecimal digits: changes with the lines, languages and switches */
 
     const struct rule *items; /* packed ones in the order of the alphabet, then raw ones in the list's */
     size_t count;

@@ -166,6 +166,9 @@ static void on_response(void *user, const struct http_response *r)
     }
     end_outage(s);
     history_streams(&s->history);
+    if (s->protocol->streams) {
+        s->protocol->streams(s->protocol_state);
+    }
     s->counts.connects++;
     remember_streamed(s);
     history_offer(&s->history, &s->counts);
@@ -338,6 +341,17 @@ void source_start(struct source *s)
     history_offer(&s->history, &s->counts);
 }
 
+bool source_change(struct source *s, const struct source_settings *next)
+{
+    return s->state == SOURCE_STREAMING && !s->stopping && !strcmp(s->settings->type, next->type) &&
+           s->protocol->change && s->protocol->change(s->protocol_state, next);
+}
+
+bool source_uses(const struct source *s, const struct source_settings *settings)
+{
+    return settings == s->settings || (s->protocol->uses && s->protocol->uses(s->protocol_state, settings));
+}
+
 void source_pause(struct source *s)
 {
     s->paused = true;
@@ -422,11 +436,22 @@ static const struct source_protocol *find_protocol(const char *type)
     return NULL;
 }
 
+static void on_in_force(void *user, const struct version *version)
+{
+    struct source *s = user;
+    if (s->events.in_force && !s->stopping) {
+        s->events.in_force(s->events.user, s, version);
+    }
+}
+
 static int open_parts(struct source *s, struct err *e)
 {
     s->protocol_state = s->protocol->open(s->settings, e);
     if (!s->protocol_state) {
         return -1;
+    }
+    if (s->protocol->watch) {
+        s->protocol->watch(s->protocol_state, on_in_force, s);
     }
     s->lines = ingest_lines_new(LINES_MESSAGE_LIMIT);
     if (!s->lines) {

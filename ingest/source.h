@@ -23,6 +23,7 @@
 #include "ingest/ledger_file.h"
 #include "ingest/set_aside.h"
 #include "ingest/settings.h"
+#include "ingest/version.h"
 
 #include <stdint.h>
 #include <uv.h>
@@ -74,6 +75,9 @@ struct source_events { /* NULL members are not called; `user` is handed back */
     int (*post)(void *user, struct source *s, const struct post *post, struct err *e);
     /* The source stopped for good; `why` (ERR_FATAL) has been logged. Then only source_stop is of use. */
     void (*final)(void *user, struct source *s, const struct err *why);
+    /* From version->since on the source asks for this; also told again when nothing has changed. Valid during
+     * the call. */
+    void (*in_force)(void *user, struct source *s, const struct version *version);
     void *user;
 };
 
@@ -94,6 +98,15 @@ struct source *source_open(uv_loop_t *loop, const struct source_settings *settin
 
 /* Connects, soon. Only in state idle. */
 void source_start(struct source *s);
+
+/* Other settings for a stream that is open: those of the same section after a reload, which must live as long
+ * as source_uses says. True: the source changes its list beside the stream, and logs when and whether. False:
+ * it cannot (it does not stream, it is another server, account or format, or the network's lists are part of
+ * the request), and must be stopped and opened anew, also when it had begun. */
+bool source_change(struct source *s, const struct source_settings *next);
+
+/* Does it need these settings any longer? */
+bool source_uses(const struct source *s, const struct source_settings *settings);
 
 /* Reads no further until source_resume (the caller has no room). */
 void source_pause(struct source *s);
@@ -165,6 +178,8 @@ struct http_result; /* ingest/http_stream.h */
  * is what it means. */
 typedef void source_prepared(void *user, const struct source_verdict *failed);
 
+typedef void source_in_force(void *user, const struct version *version);
+
 struct source_protocol {
     const char *type;                   /* as in `type = TYPE` */
     const char *network;                /* as in posts.network */
@@ -179,8 +194,18 @@ struct source_protocol {
      * `done` is not called any more. closed(user) is called when nothing is left, perhaps inside this call;
      * then only `close` follows. NULL: there never is anything. */
     void (*quit)(void *state, void (*closed)(void *user), void *user);
+    /* Called once, before all else: whom to tell, from the loop, what the network is asked for from a moment
+     * on. NULL: it is never told. */
+    void (*watch)(void *state, source_in_force *tell, void *user);
+    /* The stream that was prepared last is open. NULL: of no interest. */
+    void (*streams)(void *state);
     /* Builds and signs one attempt. ERR_FATAL: no attempt can ever work. */
     int (*prepare)(void *state, struct source_attempt *attempt, struct err *e);
+    /* Goes on with another list, beside the open stream (see source_change). NULL: never. `settings` are of
+     * the same type. */
+    bool (*change)(void *state, const struct source_settings *settings);
+    /* Does it need settings that `change` was given? Not NULL when `change` is not. */
+    bool (*uses)(void *state, const struct source_settings *settings);
     /* One message, without its line end, never empty. *post points to what was read, with the keywords that
      * matched, valid until the next call and as long as the message; NULL: the local filter left it out
      * (which filters are local depends on what this network's server can do). -1 with ERR_REJECT: unreadable.

@@ -1,6 +1,7 @@
 #include "ingest/x_v1.h"
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "ingest/filter.h"
 #include "ingest/message.h"
 #include "ingest/oauth.h"
@@ -20,6 +21,8 @@ struct x_v1 {
     char *track;            /* the parameter's value; NULL: not sent */
     char *languages;
     char host[256]; /* of the url, in lower case */
+    source_in_force *tell;
+    void *tell_user;
 };
 
 /* Sections 1.7 and 4 of the API document; connecting may take 10 s (Twitter's own client gave up after 4 s,
@@ -98,6 +101,34 @@ static void *x_v1_open(const struct source_settings *settings, struct err *e)
         return NULL;
     }
     return x;
+}
+
+/* --- what is asked for --- */
+
+static void x_v1_watch(void *state, source_in_force *tell, void *user)
+{
+    struct x_v1 *x = state;
+    x->tell = tell;
+    x->tell_user = user;
+}
+
+/* The whole list is one rule, the parameter `track`. */
+static void x_v1_streams(void *state)
+{
+    struct x_v1 *x = state;
+    const struct filter_settings *filter = &x->settings->common.filter;
+    uint32_t lines[SOURCE_X_V1_KEYWORDS_MAXIMUM];
+    struct version_rule rule = {.value = x->track ? view_of(x->track) : VIEW(""), .lines = lines};
+    struct version version = {
+        .network = "x", .filter = filter, .rules = &rule, .rule_count = 1, .since = clock_wall_ms()};
+    for (; rule.line_count < filter->keyword_count && rule.line_count < SOURCE_X_V1_KEYWORDS_MAXIMUM;
+         rule.line_count++) {
+        lines[rule.line_count] = (uint32_t)rule.line_count;
+    }
+    version_name(filter, version.name);
+    if (x->tell) {
+        x->tell(x->tell_user, &version);
+    }
 }
 
 static int x_v1_prepare(void *state, struct source_attempt *attempt, struct err *e)
@@ -274,6 +305,8 @@ const struct source_protocol x_v1_protocol = {
     .timing = &timing,
     .open = x_v1_open,
     .close = x_v1_close,
+    .watch = x_v1_watch,
+    .streams = x_v1_streams,
     .prepare = x_v1_prepare,
     .read = x_v1_read,
     .is_final = x_v1_is_final,

@@ -19,7 +19,10 @@ enum { MOST_URL = 8192, MOST_TOKEN = 8192, KNOWN_LINES_MOST = 4096 };
 
 struct x_v2 {
     const struct source_x_v2_settings *settings;
-    struct filter *filter;
+    const struct source_x_v2_settings *list; /* those whose keywords are in force */
+    struct filter *filter;                   /* made of them */
+    const struct source_x_v2_settings *next; /* proposed and not in force yet; NULL: none */
+    struct filter *next_filter;
     struct message_reader *reader;
     struct message message; /* as read last */
     const struct x_v2_errands *errands;
@@ -60,6 +63,7 @@ static void x_v2_close(void *state)
     }
     drop_token(x);
     filter_free(x->filter);
+    filter_free(x->next_filter);
     message_reader_free(x->reader);
     free(x);
 }
@@ -87,12 +91,10 @@ static int open_token(struct x_v2 *x, struct err *e)
                                 "bearer_token or bearer_token_file");
 }
 
-static int open_filter(struct x_v2 *x, struct err *e)
+static struct filter *new_filter(const struct x_v2 *x, const struct source_x_v2_settings *list, struct err *e)
 {
     bool part = x->runner && x->errands->leaves_exclusions && x->errands->leaves_exclusions(x->runner);
-    x->filter =
-        filter_new_for(part ? FILTER_SERVER_RULES_PART : FILTER_SERVER_RULES, &x->settings->common.filter, e);
-    return x->filter ? 0 : -1;
+    return filter_new_for(part ? FILTER_SERVER_RULES_PART : FILTER_SERVER_RULES, &list->common.filter, e);
 }
 
 void *x_v2_open_with(const struct x_v2_errands *errands, const struct source_settings *settings,
@@ -111,7 +113,9 @@ void *x_v2_open_with(const struct x_v2_errands *errands, const struct source_set
         return NULL;
     }
     x->runner = errands ? errands->open(x->settings, e) : NULL;
-    if ((errands && !x->runner) || open_filter(x, e)) {
+    x->list = x->settings;
+    x->filter = errands && !x->runner ? NULL : new_filter(x, x->list, e);
+    if (!x->filter) {
         x_v2_close(x);
         return NULL;
     }
@@ -137,6 +141,14 @@ static void on_errand_done(void *user, const struct x_v2_errand_result *result)
         x->rules_wanted = false;
     }
     x->prepared(x->prepared_user, result->failed);
+}
+
+static void x_v2_watch(void *state, source_in_force *tell, void *user)
+{
+    struct x_v2 *x = state;
+    if (x->runner && x->errands->watch) {
+        x->errands->watch(x->runner, tell, user);
+    }
 }
 
 static int x_v2_start_preparing(void *state, uv_loop_t *loop, source_prepared *done, void *user,
@@ -188,6 +200,57 @@ static int x_v2_prepare(void *state, struct source_attempt *attempt, struct err 
         return err_set(e, ERR_RETRY, "no memory for the request, or its address is too long");
     }
     return 0;
+}
+
+/* --- another list for the same stream --- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* Everything that the stream, its posts and its keys depend on, but the list. */
+static bool same_stream(const struct source_x_v2_settings *a, const struct source_x_v2_settings *b)
+{
+    return same_text(a->common.url, b->common.url) &&
+           same_text(a->common.bearer_token, b->common.bearer_token) && same_text(a->api_key, b->api_key) &&
+           same_text(a->api_secret, b->api_secret) && a->common.store_raw == b->common.store_raw &&
+           a->common.stall_timeout == b->common.stall_timeout && a->backfill_minutes == b->backfill_minutes &&
+           a->common.tls_insecure_accept_any_certificate == b->common.tls_insecure_accept_any_certificate;
+}
+
+static void on_decided(void *user, bool adopted)
+{
+    struct x_v2 *x = user;
+    struct filter *useless = adopted ? x->filter : x->next_filter;
+    if (adopted) {
+        x->list = x->next;
+        x->filter = x->next_filter;
+    }
+    x->next = NULL;
+    x->next_filter = NULL;
+    filter_free(useless);
+}
+
+static bool x_v2_change(void *state, const struct source_settings *settings)
+{
+    struct x_v2 *x = state;
+    const struct source_x_v2_settings *next = (const struct source_x_v2_settings *)settings;
+    struct err e;
+    if (!x->runner || !x->errands->propose || !same_stream(x->settings, next) ||
+        !x->errands->propose(x->runner, next)) {
+        return false;
+    }
+    filter_free(x->next_filter);
+    x->next = next;
+    x->next_filter = new_filter(x, next, &e);
+    return x->next_filter && x->errands->change(x->runner, on_decided, x);
+}
+
+static bool x_v2_uses(void *state, const struct source_settings *settings)
+{
+    const struct x_v2 *x = state;
+    return settings == &x->list->common || (x->next && settings == &x->next->common);
 }
 
 /* --- messages --- */
@@ -246,7 +309,7 @@ static bool is_wanted(struct x_v2 *x, struct post *p)
     size_t known[KNOWN_LINES_MOST];
     size_t count = lines_of_rules(x, p, known);
     return filter_match_known(x->filter, message_reader_arena(x->reader), p, known, count) ||
-           (x->settings->common.filter.local_filter == FILTER_LOCAL_AUTO && came_through_others(x, p));
+           (x->list->common.filter.local_filter == FILTER_LOCAL_AUTO && came_through_others(x, p));
 }
 
 static int x_v2_read(void *state, struct view message, int64_t received_at, const struct post **post,
@@ -319,7 +382,10 @@ const struct source_protocol x_v2_protocol = {
     .close = x_v2_close,
     .start_preparing = x_v2_start_preparing,
     .quit = x_v2_quit,
+    .watch = x_v2_watch,
     .prepare = x_v2_prepare,
+    .change = x_v2_change,
+    .uses = x_v2_uses,
     .read = x_v2_read,
     .is_final = x_v2_verdict_is_final,
     .advice = x_v2_verdict_advice,

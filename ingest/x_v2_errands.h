@@ -26,6 +26,8 @@ struct x_v2_errand_result {
 struct x_v2_errands {
     /* NULL: ERR_FATAL or ERR_RETRY. Settings outlive it. */
     void *(*open)(const struct source_x_v2_settings *settings, struct err *e);
+    /* Whom to tell, from the loop, which rules are on the server from a moment on. NULL: it is not known. */
+    void (*watch)(void *self, source_in_force *tell, void *user);
     /* Is there something to do? For the rules at a source's first stream, which nobody but this one can tell
      * and then does unasked; a missing token and a demand for rules are x_v2's to know. NULL: never. */
     bool (*due)(void *self);
@@ -34,7 +36,16 @@ struct x_v2_errands {
     int (*start)(void *self, uv_loop_t *loop, const struct x_v2_errand *errand,
                  void (*done)(void *user, const struct x_v2_errand_result *result), void *user,
                  struct err *e);
-    /* Do the rules lack exclusions of the list, so that they are left to the local filter? NULL: never. */
+    /* Beside an open stream: the rules shall be those of `next`, which differs in its list and limits alone.
+     * Takes the place of an earlier proposal that is not adopted. False: not now (memory, or an errand is
+     * under way). NULL: never. */
+    bool (*propose)(void *self, const struct source_x_v2_settings *next);
+    /* Begins with what was proposed. decided(user, true) is called from the loop when the server has taken
+     * the dry run and the additions begin: from then on `lines` speaks of the new list. decided(user, false):
+     * the old rules stay, and the log says why. Neither comes after quit or another proposal. */
+    bool (*change)(void *self, void (*decided)(void *user, bool adopted), void *user);
+    /* Do the rules (those proposed, if there are any) lack exclusions of the list, so that they are left to
+     * the local filter? NULL: never. */
     bool (*leaves_exclusions)(void *self);
     /* Which keyword lines a post has matched that came through the rule with this tag (or id, without one):
      * indices in the filter's list, of lines that only the network can match (`= rule`). *lines stays valid

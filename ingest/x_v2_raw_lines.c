@@ -118,7 +118,7 @@ void x_v2_raw_lines_learn(struct x_v2_raw_lines *known, const struct rules *rule
         add_pairs(known, state, state->change.keep, state->change.keep_count);
         add_pairs(known, state, state->change.foreign, state->change.foreign_count);
     }
-    if (known->count) {
+    if (known->entries && known->count) {
         qsort(known->entries, known->count, sizeof *known->entries, compare_entries);
         join_equal_names(known);
     }

@@ -1,5 +1,6 @@
 #include "ingest/x_v2_rules.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "ingest/rules_blame.h"
 
@@ -43,6 +44,9 @@ struct x_v2_rules {
     size_t step_added, step_removed;
     size_t refused;
     bool begun, changed;
+    int64_t begun_at;
+    int64_t let_work_ms;
+    size_t let_work; /* of the rules added, those that had this time */
     struct buffer body;
 };
 
@@ -54,6 +58,7 @@ static void end(struct x_v2_rules *job, int result, const struct err *e)
 {
     struct x_v2_rules_result r = {.result = result,
                                   .changed = job->changed,
+                                  .begun_at = job->begun ? job->begun_at : clock_wall_ms(),
                                   .added = job->added,
                                   .removed = job->removed,
                                   .state = result == 0 ? &job->state : NULL};
@@ -227,6 +232,17 @@ static void write_removals(struct x_v2_rules *job, size_t first, size_t most)
     buffer_add_text(&job->body, "]}}");
 }
 
+/* What was added must work before what it replaces goes. */
+static int64_t time_to_work(struct x_v2_rules *job)
+{
+    bool wait = job->let_work_ms > 0 && job->let_work < job->added;
+    job->let_work = job->added;
+    if (wait && job->events.waits) {
+        job->events.waits(job->events.user, job->added);
+    }
+    return wait ? job->let_work_ms : 0;
+}
+
 /* The next request of the step, or false: the step is done. */
 static bool ask_in_step(struct x_v2_rules *job)
 {
@@ -242,7 +258,8 @@ static bool ask_in_step(struct x_v2_rules *job)
         job->phase = REMOVING;
         write_removals(job, job->removed, remove);
     }
-    call(job, RULES_PATH, true, 0);
+    int64_t wait = job->phase == REMOVING ? time_to_work(job) : 0;
+    call(job, RULES_PATH, true, wait);
     return true;
 }
 
@@ -262,8 +279,9 @@ static void ask_next(struct x_v2_rules *job)
         job->phase = ADDING;
     }
     if (!job->begun && job->events.begins) {
-        job->events.begins(job->events.user);
+        job->events.begins(job->events.user, &job->state);
     }
+    job->begun_at = job->begun ? job->begun_at : clock_wall_ms();
     job->begun = true;
     for (; job->step < change->step_count; job->step++) {
         if (ask_in_step(job)) {
@@ -435,6 +453,11 @@ fail:
     arena_free(arena);
     free(job);
     return NULL;
+}
+
+void x_v2_rules_let_work(struct x_v2_rules *job, int64_t wait_ms)
+{
+    job->let_work_ms = wait_ms;
 }
 
 void x_v2_rules_free(struct x_v2_rules *job)

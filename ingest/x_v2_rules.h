@@ -28,9 +28,10 @@ struct x_v2_rules_refusal {
 };
 
 struct x_v2_rules_result {
-    int result;   /* 0: the server's rules are (apply) or were looked at (plan); -1: e says why not */
-    struct err e; /* ERR_FATAL also for rules that were refused */
-    bool changed; /* something was added or deleted, also on failure */
+    int result;       /* 0: the server's rules are (apply) or were looked at (plan); -1: e says why not */
+    struct err e;     /* ERR_FATAL also for rules that were refused */
+    bool changed;     /* something was added or deleted, also on failure */
+    int64_t begun_at; /* wall time: of the first change, or now where none was needed */
     size_t added, removed;                /* as far as it came */
     const struct x_v2_rules_state *state; /* the last list; NULL on failure. After apply `keep` and `foreign`
                                            * say which rule on the server stands for which wanted one. */
@@ -39,8 +40,10 @@ struct x_v2_rules_result {
 /* All but end may be NULL. */
 struct x_v2_rules_events {
     void (*planned)(void *user, const struct x_v2_rules_state *state); /* before any change */
-    void (*begins)(void *user);                                        /* the server takes the additions: the
+    void (*begins)(void *user, const struct x_v2_rules_state *state);  /* the server takes the additions: the
                                                                         * first change comes now */
+    void (*waits)(void *user, size_t added); /* added rules, so many by now, are given time to work before
+                                              * the first removal */
     void (*refused)(void *user, const struct x_v2_rules_refusal *refusal);
     void (*end)(void *user, const struct x_v2_rules_result *result); /* the last one */
     void *user;
@@ -62,6 +65,10 @@ struct x_v2_rules *x_v2_rules_start(struct x_v2_api *api, const struct rules *ru
 /* Logs as errors which keyword lines, with file and line, a refusal is about. */
 void x_v2_rules_log_refusal(const struct log_context *log, const struct rules *rules,
                             const struct x_v2_rules_refusal *refusal);
+
+/* Removals that follow additions wait so long (milliseconds; 0, as without this call: not at all): a rule
+ * works some time after it was added, and until then the old ones must. */
+void x_v2_rules_let_work(struct x_v2_rules *job, int64_t wait_ms);
 
 /* Ends it, wherever it is (an addition under way may or may not have been done), and gives it back; no
  * further event comes. Also after `end`, and from inside of `end`, not of the other events. NULL does

@@ -7,12 +7,18 @@
 #include "ingest/x_v2.h"
 #include "ingest/x_v2_raw_lines.h"
 #include "ingest/x_v2_verdict.h"
+#include "ingest/x_v2_version.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_FIRST_MS = 60 * 1000, RETRY_MOST_MS = 16 * 60 * 1000, RETRY_STEPS = 4 };
+enum {
+    RETRY_FIRST_MS = 60 * 1000,
+    RETRY_MOST_MS = 16 * 60 * 1000,
+    RETRY_STEPS = 4,
+    LET_WORK_MS = 30 * 1000 /* X says that a new rule takes about 20 s to work */
+};
 
 /* One attempt each: when to try again is the source's to say. */
 static const struct x_v2_patience once = {.total_ms = 30 * 1000, .attempts = 1};
@@ -20,8 +26,13 @@ static const struct x_v2_patience once = {.total_ms = 30 * 1000, .attempts = 1};
 struct runner {
     const struct source_x_v2_settings *settings;
     struct log_context log;
-    struct rules *rules; /* the wanted ones */
+    struct rules *rules; /* in force, or to be brought into force */
+    struct rules *next;  /* proposed and not adopted yet; NULL: none */
+    void (*decided)(void *user, bool adopted);
+    void *decided_user;
     struct x_v2_raw_lines *raw_lines;
+    source_in_force *tell; /* NULL: nobody wants to know */
+    void *tell_user;
 
     struct x_v2_api *api; /* with the timer, from the first errand on */
     uv_timer_t timer;     /* to the next try beside the stream */
@@ -59,6 +70,7 @@ static void runner_close(void *self)
     drop_token(r);
     x_v2_raw_lines_free(r->raw_lines);
     rules_free(r->rules);
+    rules_free(r->next);
     free(r);
 }
 
@@ -171,23 +183,73 @@ static void retry_later(struct runner *r, const struct source_verdict *v, const 
     uv_timer_start(&r->timer, on_retry, (uint64_t)clock_timer_ms(wait), 0);
 }
 
+static const struct rules *wanted_rules(const struct runner *r)
+{
+    return r->next ? r->next : r->rules;
+}
+
+static void adopt_next(struct runner *r)
+{
+    if (r->next) {
+        rules_free(r->rules);
+        r->rules = r->next;
+        r->next = NULL;
+        r->decided(r->decided_user, true);
+    }
+}
+
+static void give_up_next(struct runner *r)
+{
+    rules_free(r->next);
+    r->next = NULL;
+    r->decided(r->decided_user, false);
+}
+
 static void on_planned(void *user, const struct x_v2_rules_state *state)
 {
     struct runner *r = user;
     const struct rules_change *change = &state->change;
     r->ours_there = change->keep_count + change->remove_count + change->foreign_count > 0;
+    if (!r->next) {
+        x_v2_raw_lines_learn(r->raw_lines, r->rules, state);
+    }
+}
+
+static void on_begins(void *user, const struct x_v2_rules_state *state)
+{
+    struct runner *r = user;
+    adopt_next(r);
     x_v2_raw_lines_learn(r->raw_lines, r->rules, state);
+}
+
+static void on_may_stream(uv_timer_t *timer)
+{
+    struct runner *r = timer->data;
+    r->settled = true;
+    finish(r, NULL);
+}
+
+/* What is wanted is there: the stream need not wait for what is not wanted any more to go. */
+static void on_waits(void *user, size_t added)
+{
+    struct runner *r = user;
+    log_notice(&r->log, "rules: %zu added; those that are not wanted any more are deleted in %d s", added,
+               LET_WORK_MS / 1000);
+    if (r->done) {
+        uv_timer_start(&r->timer, on_may_stream, 0, 0); /* not from inside the job, which somebody may end */
+    }
 }
 
 static void on_refused(void *user, const struct x_v2_rules_refusal *refusal)
 {
     struct runner *r = user;
     r->refused++;
-    x_v2_rules_log_refusal(&r->log, r->rules, refusal);
+    x_v2_rules_log_refusal(&r->log, wanted_rules(r), refusal);
 }
 
 static void on_rules_made(struct runner *r, const struct x_v2_rules_result *result)
 {
+    adopt_next(r);
     x_v2_raw_lines_learn(r->raw_lines, r->rules, result->state);
     r->settled = true;
     r->failures = 0;
@@ -198,6 +260,21 @@ static void on_rules_made(struct runner *r, const struct x_v2_rules_result *resu
         log_info(&r->log, "rules: the server has them already, %zu (version %s)", r->rules->count,
                  r->rules->version);
     }
+    if (r->tell) {
+        x_v2_version_tell(result, r->tell, r->tell_user);
+    }
+}
+
+/* What was proposed is a mistake. When it was tried in an errand, that goes on with the old rules. */
+static void keep_old_rules(struct runner *r, const struct source_verdict *v)
+{
+    struct err e;
+    log_error(&r->log, "%s; the old keywords and their rules stay in force", v->why);
+    give_up_next(r);
+    r->settled = !r->done;
+    if (r->done && start_rules(r, &e)) {
+        finish_with(r, &e);
+    }
 }
 
 static void on_rules_failed(struct runner *r, const struct err *e, bool added)
@@ -205,7 +282,9 @@ static void on_rules_failed(struct runner *r, const struct err *e, bool added)
     struct source_verdict verdict;
     judge(r, e, &verdict);
     bool passes = !verdict.reaction.fatal && !verdict.reaction.final;
-    if (!r->done && passes) {
+    if (r->next && !passes) {
+        keep_old_rules(r, &verdict);
+    } else if (!r->done && passes) {
         retry_later(r, &verdict, "the rules that are there stay in force");
     } else if (!r->done) {
         log_error(&r->log, "%s; the rules that are there stay in force", verdict.why);
@@ -237,15 +316,30 @@ static void on_rules_end(void *user, const struct x_v2_rules_result *result)
 
 static int start_rules(struct runner *r, struct err *e)
 {
-    const struct x_v2_rules_events events = {
-        .planned = on_planned, .refused = on_refused, .end = on_rules_end, .user = r};
+    const struct x_v2_rules_events events = {.planned = on_planned,
+                                             .begins = on_begins,
+                                             .waits = on_waits,
+                                             .refused = on_refused,
+                                             .end = on_rules_end,
+                                             .user = r};
     r->refused = 0;
     r->ours_there = false;
-    r->job = x_v2_rules_start(r->api, r->rules, X_V2_RULES_APPLY, &events, e);
-    return r->job ? 0 : -1;
+    r->job = x_v2_rules_start(r->api, wanted_rules(r), X_V2_RULES_APPLY, &events, e);
+    if (!r->job) {
+        return -1;
+    }
+    x_v2_rules_let_work(r->job, LET_WORK_MS);
+    return 0;
 }
 
 /* --- an errand --- */
+
+static void runner_watch(void *self, source_in_force *tell, void *user)
+{
+    struct runner *r = self;
+    r->tell = tell;
+    r->tell_user = user;
+}
 
 static bool runner_due(void *self)
 {
@@ -297,9 +391,37 @@ static int runner_start(void *self, uv_loop_t *loop, const struct x_v2_errand *e
     return started;
 }
 
+/* --- a change beside the stream --- */
+
+static bool runner_propose(void *self, const struct source_x_v2_settings *next)
+{
+    struct runner *r = self;
+    struct err e;
+    struct rules *rules = r->api && !r->done ? rules_of_source(next, &e) : NULL;
+    if (!rules) {
+        return false;
+    }
+    x_v2_rules_free(r->job);
+    r->job = NULL;
+    uv_timer_stop(&r->timer);
+    rules_free(r->next);
+    r->next = rules;
+    return true;
+}
+
+static bool runner_change(void *self, void (*decided)(void *user, bool adopted), void *user)
+{
+    struct runner *r = self;
+    struct err e;
+    r->decided = decided;
+    r->decided_user = user;
+    r->failures = 0;
+    return start_rules(r, &e) == 0;
+}
+
 static bool runner_leaves_exclusions(void *self)
 {
-    return ((struct runner *)self)->rules->exclusions_left_out > 0;
+    return wanted_rules(self)->exclusions_left_out > 0;
 }
 
 static size_t runner_lines(void *self, struct view rule, const size_t **lines)
@@ -340,8 +462,11 @@ static void runner_quit(void *self, void (*closed)(void *user), void *user)
 }
 
 const struct x_v2_errands x_v2_runner = {.open = runner_open,
+                                         .watch = runner_watch,
                                          .due = runner_due,
                                          .start = runner_start,
+                                         .propose = runner_propose,
+                                         .change = runner_change,
                                          .leaves_exclusions = runner_leaves_exclusions,
                                          .lines = runner_lines,
                                          .quit = runner_quit,

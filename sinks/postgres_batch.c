@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/number.h"
 #include "sinks/postgres_gaps.h"
+#include "sinks/postgres_keywords.h"
 #include "sinks/postgres_rows.h"
 
 #include <inttypes.h>
@@ -303,13 +304,25 @@ static int write_batch_row(struct batch *b, size_t index, struct err *e)
     return postgres_link_ask(b->copy->link, sql, sizeof values / sizeof values[0], values, NULL, e);
 }
 
-static int write_gaps(struct batch *b, struct err *e)
+static int write_told(struct batch *b, const struct postgres_row *r, struct err *e)
+{
+    const struct post *event = r->row->post;
+    switch (event->kind) {
+    case POST_GAP:
+        return postgres_gaps_write(b->copy->link, b->load->consumer, b->shares[r->part].spool, event, e);
+    case POST_KEYWORDS:
+        return postgres_keywords_write(b->copy->link, event, e);
+    default:
+        return 0;
+    }
+}
+
+/* The tables that events fill. */
+static int write_all_told(struct batch *b, struct err *e)
 {
     for (size_t i = 0; i < b->events.count; i++) {
         const struct postgres_row *r = &b->events.items[i];
-        if (r->row->post->kind == POST_GAP && !r->why && !view_absent(r->row->post->body) &&
-            postgres_gaps_write(b->copy->link, b->load->consumer, b->shares[r->part].spool, r->row->post,
-                                e)) {
+        if (!r->why && !view_absent(r->row->post->body) && write_told(b, r, e)) {
             return -1;
         }
     }
@@ -355,7 +368,7 @@ static int batch_run(struct batch *b, bool *collides, struct err *e)
         }
     }
     /* Last, since how much of a gap is news is reckoned with this batch too. */
-    return write_gaps(b, e) ? -1 : commit(link, e);
+    return write_all_told(b, e) ? -1 : commit(link, e);
 }
 
 int postgres_batch_write(struct postgres_copy *c, const struct load *load, const uint64_t *positions,

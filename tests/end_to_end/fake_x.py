@@ -3,6 +3,7 @@ by rule_evaluator. What it is asked is kept in `requests`; `script` is a list of
 Each stream gets `lines` (bytes, whatever they are), in chunks that respect nothing, then keep-alives.
 """
 import base64
+import contextlib
 import http.server
 import json
 import random
@@ -119,8 +120,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        with contextlib.suppress(ConnectionError):  # the client may have been stopped
+            self.end_headers()
+            self.wfile.write(data)
 
     def stream(self):
         x, dice, at = self.x, random.Random(1), 0

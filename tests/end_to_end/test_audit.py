@@ -21,7 +21,7 @@ def run():
         path.write_bytes(b"".join(line + b"\r\n" for line in lines))
         postgres = Postgres()
         database = postgres.create()
-        simulator = Simulator("--file", path, "--no-filter", "--rate", "1000", "--wait")
+        simulator = Simulator("--file", path, "--no-filter", "--rate", "200", "--wait")
         conf = write_configuration("audit", simulator.url, database, postgres)
         roost("migrate", "-c", conf)
         running = [simulator, Process("listen", "listen", "-c", conf), Process("etl", "etl", "-c", conf)]

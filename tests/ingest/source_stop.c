@@ -114,7 +114,7 @@ static void begin(struct fixture *f, const char *path)
     f->ledger = path ? ledger_open(&f->loop, path, &e) : NULL;
     f->options.ledger = f->ledger;
     f->source = source_open(&f->loop, &f->settings.common, &f->options,
-                            &(struct source_events){on_post, NULL, f}, &e);
+                            &(struct source_events){.post = on_post, .user = f}, &e);
     cr_assert(ne(ptr, f->source, NULL), "%s", e.text);
     source_start(f->source);
 }

@@ -164,7 +164,7 @@ static void start(struct fixture *f)
 {
     struct err e = {ERR_RETRY, ""};
     f->source = source_open(&f->loop, &f->settings.common, &f->options,
-                            &(struct source_events){on_post, on_final, f}, &e);
+                            &(struct source_events){.post = on_post, .final = on_final, .user = f}, &e);
     cr_assert(ne(ptr, f->source, NULL), "%s", e.text);
     cr_expect(eq(int, source_state(f->source), SOURCE_IDLE));
     source_start(f->source);

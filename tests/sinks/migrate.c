@@ -93,6 +93,9 @@ Test(migrate, makes_all_tables_by_name_and_column)
         {"events", "network,source,kind,id,author_id,received_at,batch_id,body"},
         {"gaps", "source,started_at,ended_at,cause,detail,undelivered"},
         {"rejects", "rejected_at,batch_id,sequence,why,frame"},
+        {"keyword_versions",
+         "network,source,version,contents,number,rule_id,rule,tag,keywords,languages,began_at,"
+         "ended_at"},
     };
     cluster_tables(conninfo);
     PGconn *c = cluster_connect(conninfo);
@@ -269,4 +272,31 @@ Test(migrate, a_column_of_another_type_stops_the_sink_instead_of_rejecting_every
     cr_expect_eq(e.kind, ERR_FATAL);
     cr_expect_not_null(strstr(e.text, "roost.posts.likes is integer"), "%s", e.text);
     sink_postgres.close(s);
+}
+
+Test(migrate, keyword_versions_come_to_tables_of_the_version_before)
+{
+    char conninfo[CONNINFO_SIZE];
+    struct err e;
+    cluster_database(conninfo);
+    make_older_tables(conninfo, 3);
+    cluster_run(conninfo,
+                "INSERT INTO roost.events (kind, source, batch_id, body) VALUES ('count', 'x', 1, '{}')");
+    cr_assert_eq(migrate_run(conninfo, NULL, &e), 0, "%s", e.text);
+    cr_expect_eq(cluster_count(conninfo, "SELECT count(*) FROM roost.events"), 1);
+    struct sink *sink = sink_on(conninfo);
+    struct made_load *m = load_begin(1);
+    load_add_event(m, POST_KEYWORDS,
+                   "{\"version\":\"a\",\"contents\":\"c\",\"since\":\"2026-01-02T03:04:05.000Z\","
+                   "\"languages\":[],\"rules\":[{\"number\":1,\"keywords\":[\"tea\"]}]}")
+        ->source = VIEW("x");
+    load_end(m);
+    cr_assert_eq(sink_postgres.write(sink, &m->load, &e), 0, "%s", e.text);
+    cr_expect_eq(
+        cluster_count(conninfo, "SELECT count(*) FROM roost.keyword_versions WHERE keywords = '{tea}'"), 1);
+    cr_expect_eq(cluster_count(conninfo, "SELECT count(*) FROM pg_description WHERE objoid = "
+                                         "'roost.keyword_versions'::regclass"),
+                 13, "the table and its columns say what they are");
+    sink_postgres.close(sink);
+    free(m);
 }
