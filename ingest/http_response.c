@@ -35,8 +35,11 @@ void http_response_read(CURL *easy, int status, struct http_response *r)
 {
     const int64_t most_seconds = INT64_MAX / 1000;
     int64_t seconds;
-    *r = (struct http_response){
-        .status = status, .retry_after_ms = -1, .rate_reset_ms = -1, .rate_remaining = -1};
+    *r = (struct http_response){.status = status,
+                                .retry_after_ms = -1,
+                                .rate_reset_ms = -1,
+                                .rate_remaining = -1,
+                                .content_length = -1};
     snprintf(r->content_type, sizeof r->content_type, "%.*s", VIEW_PRINT(header_value(easy, "Content-Type")));
     r->date_ms = parse_date(header_value(easy, "Date"));
     struct view retry = header_value(easy, "Retry-After");
@@ -48,6 +51,7 @@ void http_response_read(CURL *easy, int status, struct http_response *r)
     if (number_parse(header_value(easy, "x-rate-limit-reset"), 0, most_seconds, &seconds) == 0) {
         r->rate_reset_ms = wait_until(r, seconds * 1000);
     }
+    number_parse(header_value(easy, "Content-Length"), 0, INT64_MAX, &r->content_length);
     number_parse(header_value(easy, "x-rate-limit-remaining"), 0, INT32_MAX, &r->rate_remaining);
 }
 

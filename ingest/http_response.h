@@ -14,6 +14,7 @@ enum { HTTP_BODY_KEPT = 2048 /* bytes kept of the body of an error answer */ };
 struct http_response {
     int status;             /* 200 to 599; interim answers are not seen */
     char content_type[128]; /* "" when absent; cut when longer */
+    int64_t content_length; /* Content-Length in bytes; -1: absent, as in answers that have no end */
     int64_t date_ms;        /* Date, as wall time in milliseconds; CLOCK_NONE: absent or no date */
     int64_t retry_after_ms; /* Retry-After, seconds or a date, as a wait from now; -1: absent */
     int64_t rate_reset_ms;  /* x-rate-limit-reset, as a wait from now; -1: absent */

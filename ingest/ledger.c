@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_STEPS = 100000 }; /* of a ladder; the longest has 64 */
+
 struct ledger_moment ledger_now(const char *boot)
 {
     struct ledger_moment m = {.wall = clock_wall_ms(), .steady = clock_steady_ms()};
@@ -52,6 +54,14 @@ bool ledger_resume(struct ledger_entry *entry, const struct ledger_moment *now)
         entry->alive = *now;
     }
     return heard;
+}
+
+int64_t ledger_wait_left(const struct ledger_ladder *ladder, const struct ledger_moment *now)
+{
+    int64_t gone = now->wall - ledger_wall(&ladder->from, now);
+    int64_t left =
+        ladder->wait - (gone > 0 ? gone : 0); /* no longer than it was, where a clock was set back */
+    return ladder->kept && left > 0 ? left : 0;
 }
 
 void ledger_heard(struct ledger_entry *entry, int64_t from, int64_t to)
@@ -137,6 +147,23 @@ static void write_untold(struct buffer *into, const struct ledger_entry *entry)
     }
 }
 
+static void write_ladder(struct buffer *into, const struct ledger_ladder *ladder)
+{
+    if (!ladder->kept) {
+        return;
+    }
+    buffer_add_text(into, ",\"ladder\":{\"steps\":[");
+    for (int i = 0; i < BACKOFF_LADDERS; i++) {
+        buffer_print(into, "%s%u", i ? "," : "", ladder->climbed.steps[i]);
+    }
+    buffer_print(into, "],\"at_once_spent\":%s,\"wait\":%lld,",
+                 ladder->climbed.at_once_spent ? "true" : "false", (long long)ladder->wait);
+    write_moment(into, "from", &ladder->from);
+    buffer_add_text(into, ",\"keys\":");
+    json_add_string(into, view_of(ladder->keys));
+    buffer_add_byte(into, '}');
+}
+
 void ledger_write(struct buffer *into, const char *name, const struct ledger_entry *entry)
 {
     buffer_add_text(into, "{\"name\":");
@@ -159,6 +186,7 @@ void ledger_write(struct buffer *into, const char *name, const struct ledger_ent
     }
     buffer_add_byte(into, ']');
     write_untold(into, entry);
+    write_ladder(into, &entry->ladder);
     buffer_add_byte(into, '}');
 }
 
@@ -208,6 +236,30 @@ static bool read_untold(const cJSON *tree, struct ledger_entry *entry)
     return true;
 }
 
+/* What earlier versions did not write is absent. */
+static bool read_ladder(const cJSON *tree, struct ledger_ladder *into)
+{
+    const cJSON *ladder = json_member(tree, "ladder"), *steps = json_member(ladder, "steps"), *step;
+    int spent = json_flag(ladder, "at_once_spent"), i = 0;
+    if (!ladder) {
+        return true;
+    }
+    cJSON_ArrayForEach(step, steps)
+    {
+        if (i == BACKOFF_LADDERS || !cJSON_IsNumber(step) || step->valuedouble < 0 ||
+            step->valuedouble > MOST_STEPS) {
+            return false;
+        }
+        into->climbed.steps[i++] = (unsigned)step->valuedouble;
+    }
+    into->climbed.at_once_spent = spent == 1;
+    into->wait = json_number(ladder, "wait", -1);
+    into->kept = true;
+    return i == BACKOFF_LADDERS && spent >= 0 && into->wait >= 0 &&
+           into->wait <= BACKOFF_LONGEST_REQUEST_MS && read_moment(ladder, "from", &into->from) &&
+           read_text(ladder, "keys", into->keys, sizeof into->keys);
+}
+
 static bool read_entry(const cJSON *tree, struct ledger_entry *entry)
 {
     const cJSON *legs = json_member(tree, "legs"), *leg;
@@ -230,7 +282,7 @@ static bool read_entry(const cJSON *tree, struct ledger_entry *entry)
             return false;
         }
     }
-    return read_untold(tree, entry);
+    return read_untold(tree, entry) && read_ladder(tree, &entry->ladder);
 }
 
 int ledger_read(struct view json, char **name, struct ledger_entry *entry, struct err *e)

@@ -17,6 +17,8 @@
 
 #include "base/buffer.h"
 #include "base/err.h"
+#include "ingest/backoff.h"
+#include "ingest/streamed.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +27,7 @@ enum {
     LEDGER_BOOT_SIZE = 40, /* /proc/sys/kernel/random/boot_id has 36 characters */
     LEDGER_CAUSE_SIZE = 16,
     LEDGER_DETAIL_SIZE = 200,
+    LEDGER_KEYS_SIZE = STREAMED_MARK_SIZE,
     LEDGER_LEGS = 8, /* in one outage; the last one lasts to the end, whatever comes then */
     LEDGER_ROWS =
         4 * LEDGER_LEGS /* nothing is read or connected while rows wait, so one outage's are the most */
@@ -56,6 +59,15 @@ struct ledger_heard {
     int64_t from, to;
 };
 
+/* How far the ladders are climbed, so that the next life does not begin at their feet. */
+struct ledger_ladder {
+    bool kept;
+    struct backoff climbed;
+    struct ledger_moment from;
+    int64_t wait;                /* from then on no attempt, for so many milliseconds; 0: there is no wait */
+    char keys[LEDGER_KEYS_SIZE]; /* whose ladders they are: server and credentials, as streamed_mark */
+};
+
 /* All-zero is a source that was never connected. */
 struct ledger_entry {
     bool begun;                 /* it has streamed: there is a ledger */
@@ -69,6 +81,7 @@ struct ledger_entry {
     struct ledger_heard heard;
     size_t row_count;
     struct ledger_row rows[LEDGER_ROWS];
+    struct ledger_ladder ladder;
 };
 
 /* Both clocks as of now. `boot`: this boot's identity. */
@@ -88,6 +101,9 @@ bool ledger_lost(struct ledger_entry *entry, const struct ledger_moment *from, c
  * time at which it was last alive. True when it was killed in the middle of a stream: up to entry->alive the
  * source was heard, and from entry->counted on no `count` event has said so. */
 bool ledger_resume(struct ledger_entry *entry, const struct ledger_moment *now);
+
+/* What is left of the ladder's wait, 0 to the whole of it. */
+int64_t ledger_wait_left(const struct ledger_ladder *ladder, const struct ledger_moment *now);
 
 /* From `from` to `to` (wall times) the source was heard, which is to be told; joined with what is due
  * already. */

@@ -124,7 +124,7 @@ static void collect(struct ledger *l)
 {
     buffer_reset(&l->bytes);
     for (const struct kept *k = l->first; k; k = k->next) {
-        if (k->entry.begun || k->entry.row_count) {
+        if (k->entry.begun || k->entry.row_count || k->entry.ladder.kept) {
             ledger_write(&l->bytes, k->name, &k->entry);
             buffer_add_byte(&l->bytes, '\n');
         }

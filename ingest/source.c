@@ -81,7 +81,9 @@ static void wait_after(struct source *s, const struct failure *f, const char *wh
                     top ? ", the longest wait for this kind of failure" : "");
     }
     s->state = f->down ? SOURCE_DOWN : SOURCE_WAITING;
+    uv_update_time(s->loop); /* the loop's own time is that of its last turn: a wait would end too early */
     uv_timer_start(&s->wait_timer, on_wait_over, (uint64_t)clock_timer_ms(f->wait), 0);
+    source_ladder_keep(s, f->wait);
     history_offer(&s->history, &s->counts);
 }
 
@@ -145,11 +147,9 @@ static void answer_status(struct source *s, const struct http_result *result)
 static void on_response(void *user, const struct http_response *r)
 {
     struct source *s = user;
-    if (strncasecmp(r->content_type, "text/html", strlen("text/html")) == 0) {
-        char why[300];
+    char why[400];
+    if (source_answer_is_no_stream(r, s->place, why, sizeof why)) {
         http_stream_cancel(s->http);
-        snprintf(why, sizeof why,
-                 "%s answered 200 with a web page instead of a stream: is a proxy in between?", s->place);
         fail(s, BACKOFF_HTTP, "http", r->retry_after_ms, why);
         return;
     }
@@ -157,7 +157,9 @@ static void on_response(void *user, const struct http_response *r)
     s->counts.streaming_since = clock_wall_ms();
     s->established_steady = clock_steady_ms();
     s->last_byte_steady = s->established_steady;
-    s->messages = 0;
+    s->messages = s->stream_bytes = 0;
+    s->sound = false;
+    s->before_stream = s->backoff;
     s->final_answers = 0;
     s->evicted_now = false;
     s->told = (struct source_reaction){0};
@@ -165,6 +167,7 @@ static void on_response(void *user, const struct http_response *r)
         backoff_established(&s->backoff);
     }
     end_outage(s);
+    source_ladder_keep(s, 0);
     history_streams(&s->history);
     if (s->protocol->streams) {
         s->protocol->streams(s->protocol_state);
@@ -181,12 +184,21 @@ static void on_body(void *user, struct view bytes)
 {
     struct source *s = user;
     s->counts.bytes += bytes.length;
+    s->stream_bytes += bytes.length;
     s->counts.last_byte_at = clock_wall_ms();
     s->last_byte_steady = clock_steady_ms();
     source_take_bytes(s, bytes);
     if (source_is_full(s) && !s->stopping) {
         http_stream_pause(s->http);
     }
+}
+
+/* What was answered had an end, and nothing in it was of a stream: no keep-alive, nothing that this network
+ * sends. */
+static bool was_no_stream(const struct source *s, const struct http_result *result)
+{
+    return result->end == HTTP_END_CLEAN && s->stream_bytes && !s->sound && !s->told.cause &&
+           !s->held.length && !s->backlog.length;
 }
 
 /* The wait after a stream that was established, by what it brought and how it ended. */
@@ -227,6 +239,16 @@ static void on_end(void *user, const struct http_result *result)
         char why[600];
         snprintf(why, sizeof why, "%s: %s", s->place, result->text);
         fail(s, BACKOFF_NETWORK, stalled ? "stall" : "network", 0, why);
+        return;
+    }
+    if (was_no_stream(s, result)) {
+        char why[400];
+        s->backoff = s->before_stream;
+        snprintf(why, sizeof why,
+                 "%s answered 200 with something else than a stream: check url, and whether a "
+                 "proxy is in between",
+                 s->place);
+        fail(s, BACKOFF_HTTP, "http", 0, why);
         return;
     }
     struct failure f = {.silence = stalled ? clock_steady_ms() - s->last_byte_steady : 0};
@@ -333,11 +355,13 @@ void source_start(struct source *s)
     if (s->state != SOURCE_IDLE) {
         return;
     }
-    s->state = SOURCE_CONNECTING;
     source_answer_warn(&s->log, s->settings);
     uint64_t count_ms = (uint64_t)clock_timer_ms(s->timing->count_interval);
     uv_timer_start(&s->count_timer, on_count_timer, count_ms, count_ms);
-    uv_timer_start(&s->wait_timer, on_wait_over, 0, 0);
+    int64_t left = source_ladder_take_up(s);
+    uv_update_time(s->loop); /* the loop's own time is that of its last turn: a wait would end too early */
+    s->state = left ? SOURCE_WAITING : SOURCE_CONNECTING;
+    uv_timer_start(&s->wait_timer, on_wait_over, (uint64_t)clock_timer_ms(left), 0);
     history_offer(&s->history, &s->counts);
 }
 
@@ -521,6 +545,7 @@ void source_stop(struct source *s, const char *cause, void (*done)(void *user), 
     }
     source_offer_count(s);
     source_say_lost(s);
+    source_ladder_leave(s);
     history_close(&s->history, cause, s->state == SOURCE_STREAMING);
     s->stopping = true;
     s->state = SOURCE_STOPPED;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int64_t longer(int64_t a, int64_t b)
 {
@@ -56,6 +57,23 @@ void source_answer_judge(const struct source_protocol *protocol, void *state,
     snprintf(v->why, sizeof v->why,
              "%s answered 401%s: this machine's clock is %lld s %s the server's%s: set the clock", place,
              v->words, (long long)(llabs(off) / 1000), off > 0 ? "ahead of" : "behind", protocol->skew_harm);
+}
+
+bool source_answer_is_no_stream(const struct http_response *r, const char *place, char *why, size_t size)
+{
+    if (strncasecmp(r->content_type, "text/html", strlen("text/html")) == 0) {
+        snprintf(why, size, "%s answered 200 with a web page instead of a stream: is a proxy in between?",
+                 place);
+        return true;
+    }
+    if (r->content_length >= 0) {
+        snprintf(why, size,
+                 "%s answered 200 with a document of %lld bytes (%.60s) instead of a stream: check url, and "
+                 "whether a proxy is in between",
+                 place, (long long)r->content_length, r->content_type[0] ? r->content_type : "of no type");
+        return true;
+    }
+    return false;
 }
 
 int64_t source_answer_wait(struct backoff *b, const struct backoff_timing *timing,

@@ -16,6 +16,10 @@ void source_answer_judge(const struct source_protocol *protocol, void *state,
                          const struct source_timing *timing, const char *place,
                          const struct http_result *result, struct source_verdict *v);
 
+/* An answer 200 that cannot be a stream: a web page, or a document whose length is known. The message for the
+ * log into `why`; false: it may be a stream. */
+bool source_answer_is_no_stream(const struct http_response *r, const char *place, char *why, size_t size);
+
 /* The wait in milliseconds before the next attempt: the ladder's next step within the reaction's bounds. */
 int64_t source_answer_wait(struct backoff *b, const struct backoff_timing *timing,
                            const struct source_reaction *r);

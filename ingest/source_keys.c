@@ -1,7 +1,6 @@
 #include "ingest/source_keys.h"
 
 #include "base/buffer.h"
-#include "ingest/streamed.h"
 
 #include <string.h>
 
@@ -45,4 +44,34 @@ int source_keys_remember(const struct source_protocol *protocol, void *state, co
     int status = text ? streamed_remember(path, text, e) : err_set(e, ERR_RETRY, "memory is out");
     wipe(&identity);
     return status;
+}
+
+static const char *identify_with(const struct source_protocol *protocol, void *state, const char *url,
+                                 struct buffer *identity)
+{
+    identify(protocol, state, identity);
+    buffer_add_text(identity, url);
+    return buffer_string(identity);
+}
+
+int source_keys_mark(const struct source_protocol *protocol, void *state, const char *url,
+                     char mark[STREAMED_MARK_SIZE])
+{
+    struct buffer identity;
+    const char *text = identify_with(protocol, state, url, &identity);
+    int status = text ? streamed_mark(text, mark) : -1;
+    wipe(&identity);
+    if (status) {
+        mark[0] = '\0';
+    }
+    return status;
+}
+
+bool source_keys_are(const struct source_protocol *protocol, void *state, const char *url, const char *mark)
+{
+    struct buffer identity;
+    const char *text = identify_with(protocol, state, url, &identity);
+    bool same = text && streamed_is_mark_of(view_of(mark), text);
+    wipe(&identity);
+    return same;
 }

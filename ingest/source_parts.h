@@ -44,11 +44,15 @@ struct source {
     struct buffer backlog; /* bytes behind it */
 
     int64_t established_steady, last_byte_steady;
-    uint64_t messages;           /* of this stream */
-    bool evicted;                /* the last streams ended because another client of the account came */
-    bool evicted_now;            /* this one did */
-    struct source_reaction told; /* the server's last words: why it ends this stream */
-    bool streamed_before;        /* with these credentials, now or in an earlier life */
+    uint64_t messages;             /* of this stream */
+    uint64_t stream_bytes;         /* of its body */
+    bool sound;                    /* it brought what streams bring, so it is one */
+    struct backoff before_stream;  /* as it was when the stream was established */
+    bool evicted;                  /* the last streams ended because another client of the account came */
+    bool evicted_now;              /* this one did */
+    struct source_reaction told;   /* the server's last words: why it ends this stream */
+    char keys[STREAMED_MARK_SIZE]; /* of these credentials, for the ledger; "": not made yet */
+    bool streamed_before;          /* with these credentials, now or in an earlier life */
     unsigned final_answers;
     struct outage outage;
     struct log_repeat unreadable_log, remark_log;
@@ -62,6 +66,15 @@ struct source {
     void (*done)(void *user);
     void *done_user;
 };
+
+/* source_ladder.c */
+void source_ladder_keep(struct source *s, int64_t wait); /* no attempt for so many milliseconds from now */
+/* What an earlier life has climbed, and the milliseconds left to wait, which are logged; 0: none. With
+ * another url or other credentials the ladders begin anew. */
+int64_t source_ladder_take_up(struct source *s);
+/* A stop. One whose source is down does so to change what is wrong (rights, money, keywords), so the wait of
+ * minutes to an hour is not kept, only the steps. */
+void source_ladder_leave(struct source *s);
 
 /* source_take.c */
 bool source_is_full(const struct source *s); /* what is offered now would not be taken */

@@ -146,6 +146,7 @@ static void read_message(struct source *s, struct view message, int64_t received
         source_set_aside(s, e.text, message);
         return;
     }
+    s->sound |= !post || post->kind != POST_UNKNOWN;
     if (post) {
         offer_message(s, post, message, received_at);
     } else {
@@ -194,6 +195,7 @@ static struct view feed(struct source *s, struct view bytes)
             break;
         case LINES_KEEP_ALIVE:
             s->counts.keep_alives++;
+            s->sound = true;
             break;
         case LINES_TOO_LONG:
             s->counts.received++;

@@ -10,7 +10,7 @@
 
 enum { MOST_FILE = 64 * 1024, MOST_LINES = 100, SALT_BYTES = 16, SALT_SIZE = 2 * SALT_BYTES + 1 };
 
-static bool line_is_of(struct view line, const char *identity)
+bool streamed_is_mark_of(struct view line, const char *identity)
 {
     char salt[SALT_SIZE];
     if (line.length <= sizeof salt || line.at[sizeof salt - 1] != ' ') {
@@ -21,6 +21,17 @@ static bool line_is_of(struct view line, const char *identity)
     bool same = view_is(view_from(line, sizeof salt), hash);
     free(hash);
     return same;
+}
+
+int streamed_mark(const char *identity, char mark[STREAMED_MARK_SIZE])
+{
+    char salt[SALT_SIZE];
+    random_hex(salt, SALT_BYTES);
+    char *hash = oauth_sign_hmac_sha1(identity, salt);
+    int length = snprintf(mark, STREAMED_MARK_SIZE, "%s %s", salt, hash ? hash : "");
+    bool made = hash && length < STREAMED_MARK_SIZE;
+    free(hash);
+    return made ? 0 : -1;
 }
 
 /* The next line of *rest, which moves behind it; false: there are no more. */
@@ -42,7 +53,7 @@ bool streamed_before(const char *path, const char *identity)
     if (file_read(path, &file, NULL) == 0) {
         struct view rest = buffer_view(&file), line;
         while (!found && next_line(&rest, &line)) {
-            found = line_is_of(line, identity);
+            found = streamed_is_mark_of(line, identity);
         }
     }
     buffer_free(&file);
@@ -53,9 +64,8 @@ int streamed_remember(const char *path, const char *identity, struct err *e)
 {
     struct buffer file = BUFFER(MOST_FILE);
     struct view line;
-    char salt[SALT_SIZE];
-    random_hex(salt, SALT_BYTES);
-    char *hash = oauth_sign_hmac_sha1(identity, salt);
+    char mark[STREAMED_MARK_SIZE];
+    int status = streamed_mark(identity, mark);
     if (file_read(path, &file, NULL)) {
         buffer_reset(&file); /* none yet, or none that can be read: begin anew */
     }
@@ -71,10 +81,9 @@ int streamed_remember(const char *path, const char *identity, struct err *e)
     if (file.length && file.data[file.length - 1] != '\n') {
         buffer_add_byte(&file, '\n');
     }
-    buffer_print(&file, "%s %s\n", salt, hash ? hash : "");
-    int status = hash && !buffer_failed(&file) ? file_replace(path, buffer_view(&file), 0600, e)
-                                               : err_set(e, ERR_RETRY, "%s: memory is out", path);
-    free(hash);
+    buffer_print(&file, "%s\n", mark);
+    status = !status && !buffer_failed(&file) ? file_replace(path, buffer_view(&file), 0600, e)
+                                              : err_set(e, ERR_RETRY, "%s: memory is out", path);
     buffer_free(&file);
     return status;
 }

@@ -10,8 +10,18 @@
 #define ROOST_INGEST_STREAMED_H
 
 #include "base/err.h"
+#include "base/view.h"
 
 #include <stdbool.h>
+
+enum { STREAMED_MARK_SIZE = 80 };
+
+/* A mark by which an identity is known again and nothing else is told of it: a random salt and a hash keyed
+ * by it, one word each, NUL-ended. -1: memory is out. */
+int streamed_mark(const char *identity, char mark[STREAMED_MARK_SIZE]);
+
+/* True: the mark was made of this identity. */
+bool streamed_is_mark_of(struct view mark, const char *identity);
 
 /* `identity` is all that identifies server and credentials. A file that is not there or cannot be read says
  * no. */

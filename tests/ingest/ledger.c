@@ -9,6 +9,7 @@
 #include <criterion/new/assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static struct ledger_moment at(int64_t second, const char *boot)
@@ -216,8 +217,15 @@ Test(ledger, its_text_is_read_back)
     char *name;
     lost(&entry, 10, "network");
     stop(&entry, 20, "stopped");
+    entry.ladder = (struct ledger_ladder){.kept = true,
+                                          .climbed = {.steps = {3, 0, 2, 0, 1}, .at_once_spent = true},
+                                          .from = at(12, "a"),
+                                          .wait = 120 * 1000,
+                                          .keys = "salt hash"};
     ledger_write(&text, "a \"name\"", &entry);
     cr_assert(eq(int, ledger_read(buffer_view(&text), &name, &read, &e), 0));
+    cr_expect(eq(int, memcmp(&read.ladder.climbed, &entry.ladder.climbed, sizeof read.ladder.climbed), 0));
+    cr_expect(eq(str, read.ladder.keys, "salt hash"));
     cr_expect(eq(str, name, (char *)"a \"name\""));
     buffer_reset(&again);
     ledger_write(&again, "a \"name\"", &read);
@@ -227,6 +235,46 @@ Test(ledger, its_text_is_read_back)
     free(name);
     for (size_t n = 0; n < text.length; n++) {
         cr_expect(eq(int, ledger_read(view_make(text.data, n), &name, &read, &e), -1));
+    }
+    buffer_free(&text);
+}
+
+Test(ledger, what_is_left_of_a_wait_is_never_more_than_the_wait)
+{
+    struct ledger_ladder ladder = {.kept = true, .from = at(10, "a"), .wait = 60 * 1000};
+    struct ledger_moment now = at(30, "a");
+    cr_expect(eq(i64, ledger_wait_left(&ladder, &now), 40 * 1000));
+    now.wall += 3600 * 1000; /* the clock is set within the boot */
+    cr_expect(eq(i64, ledger_wait_left(&ladder, &now), 40 * 1000));
+    now = at(100, "a");
+    cr_expect(eq(i64, ledger_wait_left(&ladder, &now), 0));
+    now = at(30, "b"); /* another boot: by the wall clocks */
+    cr_expect(eq(i64, ledger_wait_left(&ladder, &now), 40 * 1000));
+    now = at(-5000, "b");
+    cr_expect(eq(i64, ledger_wait_left(&ladder, &now), 60 * 1000));
+    ladder.kept = false;
+    cr_expect(eq(i64, ledger_wait_left(&ladder, &now), 0));
+}
+
+Test(ledger, a_ladder_that_cannot_be_is_not_believed)
+{
+    static const char *const wrong[] = {"\"steps\":[1,2,3,4]", "\"steps\":[1,2,3,4,5,6]",
+                                        "\"steps\":[-1,0,0,0,0]", "\"steps\":[1e300,0,0,0,0]",
+                                        "\"steps\":\"x\""};
+    struct ledger_entry entry = streaming(), read;
+    struct buffer text = BUFFER(1 << 16);
+    struct err e;
+    char *name;
+    entry.ladder.kept = true;
+    ledger_write(&text, "n", &entry);
+    const char *whole = buffer_string(&text), *steps = strstr(whole, "\"steps\":[0,0,0,0,0]");
+    cr_assert(ne(ptr, (void *)steps, NULL));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct buffer bad = BUFFER(1 << 16);
+        buffer_print(&bad, "%.*s%s%s", (int)(steps - whole), whole, wrong[i],
+                     steps + strlen("\"steps\":[0,0,0,0,0]"));
+        cr_expect(eq(int, ledger_read(buffer_view(&bad), &name, &read, &e), -1));
+        buffer_free(&bad);
     }
     buffer_free(&text);
 }

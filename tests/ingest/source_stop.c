@@ -1,5 +1,6 @@
 /* A source that stops while its caller takes nothing: what was received is handed over, or said to be lost;
- * what was to be told is told by the next life.
+ * what was to be told is told by the next life, and ladders are climbed on by it. Answers that are no stream
+ * climb one, too.
  */
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -309,6 +310,7 @@ Test(source_stop, gaps_and_counts_that_nobody_took_are_told_after_a_kill)
     char copy[100];
     prepare(&f);
     snprintf(copy, sizeof copy, "%s/copy", f.folder);
+    f.backoff.ladders[BACKOFF_NETWORK].first = f.backoff.ladders[BACKOFF_NETWORK].most = 300;
     server_add(f.server, silent);
     server_add(f.server, cut);
     server_add(f.server, silent);
@@ -348,6 +350,138 @@ Test(source_stop, gaps_and_counts_that_nobody_took_are_told_after_a_kill)
     cr_expect(f.counts >= 1, "the lost stream's count is told, after %zu of the first life", counts);
     cr_expect(ne(ptr, strstr(buffer_string(&f.gaps), "network stopped "), NULL), "%s",
               buffer_string(&f.gaps));
+    end(&f);
+    finish(&f);
+}
+
+/* --- ladders --- */
+
+static const struct server_step overloaded[] = {
+    {SERVER_SAY, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 0}, {SERVER_END, NULL, 0}};
+static const struct server_step refused[] = {
+    {SERVER_SAY, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 0}, {SERVER_END, NULL, 0}};
+
+static int64_t asked_at(const struct fixture *f, size_t index)
+{
+    return server_request(f->server, index)->at_ms;
+}
+
+/* Until this many requests were answered and the answer has been taken. */
+static void until_waits(struct fixture *f, size_t requests)
+{
+    RUN_UNTIL(f, server_request_count(f->server) == requests && source_state(f->source) != SOURCE_CONNECTING);
+}
+
+Test(source_stop, a_ladder_is_climbed_on_by_the_next_life_after_what_was_left_of_the_wait)
+{
+    struct fixture f;
+    prepare(&f);
+    f.backoff.ladders[BACKOFF_HTTP].first = 300;
+    server_add(f.server, overloaded);
+    begin(&f, f.path);
+    until_waits(&f, 1);
+    end(&f);
+    begin(&f, f.path);
+    cr_expect(eq(int, source_state(f.source), SOURCE_WAITING));
+    RUN_UNTIL(&f, server_request_count(f.server) == 2);
+    cr_expect(asked_at(&f, 1) - asked_at(&f, 0) >= 299);
+    until_waits(&f, 2);
+    end(&f);
+    begin(&f, f.path);
+    RUN_UNTIL(&f, server_request_count(f.server) == 3);
+    cr_expect(asked_at(&f, 2) - asked_at(&f, 1) >= 599);
+    end(&f);
+    finish(&f);
+}
+
+Test(source_stop, other_keys_or_another_url_begin_at_the_foot_of_the_ladder)
+{
+    struct fixture f;
+    prepare(&f);
+    server_add(f.server, overloaded);
+    begin(&f, f.path);
+    until_waits(&f, 1);
+    end(&f);
+    f.settings.access_secret = "another secret";
+    begin(&f, f.path); /* the wait was an hour */
+    until_waits(&f, 2);
+    end(&f);
+    char url[120];
+    snprintf(url, sizeof url, "%s?other", f.url);
+    f.settings.common.url = url;
+    begin(&f, f.path);
+    until_waits(&f, 3);
+    end(&f);
+    finish(&f);
+}
+
+Test(source_stop, a_source_that_was_down_is_asked_at_once_after_a_stop)
+{
+    static const struct server_step stream[] = {{SERVER_SAY, STREAM_HEAD, 0},
+                                                {SERVER_CHUNK, "{\"limit\":{\"track\":1}}\r\n", 0},
+                                                {SERVER_END, NULL, 0}};
+    struct fixture f;
+    char streamed[100];
+    prepare(&f);
+    snprintf(streamed, sizeof streamed, "%s/streamed", f.folder);
+    f.options.streamed_path = streamed;
+    server_add(f.server, stream);
+    server_add(f.server, refused);
+    begin(&f, f.path);
+    RUN_UNTIL(&f, source_state(f.source) == SOURCE_DOWN);
+    end(&f);
+    begin(&f, f.path); /* somebody has changed what was wrong; the ladder's wait was an hour */
+    RUN_UNTIL(&f, server_request_count(f.server) == 3);
+    end(&f);
+    unlink(streamed);
+    finish(&f);
+}
+
+/* --- answers 200 that are no stream --- */
+
+Test(source_stop, a_document_with_status_200_is_an_http_error_whether_its_length_is_told_or_not)
+{
+    static const struct server_step told[] = {
+        {SERVER_SAY,
+         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}",
+         0},
+        {SERVER_END, NULL, 0}};
+    static const struct server_step chunked[] = {{SERVER_SAY, STREAM_HEAD, 0},
+                                                 {SERVER_CHUNK, "{\"status\":\"ok\"}", 0},
+                                                 {SERVER_SAY, LAST_CHUNK, 0},
+                                                 {SERVER_END, NULL, 0}};
+    static const struct server_step printed[] = {{SERVER_SAY, STREAM_HEAD, 0},
+                                                 {SERVER_CHUNK, "{\r\n  \"status\": \"ok\"\r\n}\r\n", 0},
+                                                 {SERVER_SAY, LAST_CHUNK, 0},
+                                                 {SERVER_END, NULL, 0}};
+    struct fixture f;
+    prepare(&f);
+    f.backoff.ladders[BACKOFF_HTTP].first = 30;
+    server_add(f.server, told);
+    server_add(f.server, chunked);
+    server_add(f.server, printed);
+    server_add(f.server, overloaded);
+    begin(&f, f.path);
+    RUN_UNTIL(&f, server_request_count(f.server) == 4);
+    for (size_t i = 1; i < 4; i++) {
+        cr_expect(asked_at(&f, i) - asked_at(&f, i - 1) >= (15 << i) - 1);
+    }
+    end(&f);
+    finish(&f);
+}
+
+Test(source_stop, a_stream_that_brought_only_keep_alives_is_one)
+{
+    static const struct server_step quiet[] = {{SERVER_SAY, STREAM_HEAD, 0},
+                                               {SERVER_CHUNK, "\r\n", 0},
+                                               {SERVER_SAY, LAST_CHUNK, 0},
+                                               {SERVER_END, NULL, 0}};
+    struct fixture f;
+    prepare(&f);
+    f.backoff.ladders[BACKOFF_NETWORK].first = f.backoff.ladders[BACKOFF_NETWORK].most = 10;
+    server_add(f.server, quiet);
+    begin(&f, f.path);
+    RUN_UNTIL(&f, server_request_count(f.server) == 3); /* HTTP errors wait an hour */
     end(&f);
     finish(&f);
 }

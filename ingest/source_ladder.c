@@ -1,0 +1,57 @@
+/* The ladders of a source over the lives of the listener: a crash loop climbs them as one long life would. */
+#include "base/clock.h"
+#include "ingest/source_keys.h"
+#include "ingest/source_parts.h"
+
+#include <string.h>
+
+static struct ledger_moment moment(const struct source *s)
+{
+    return ledger_now(s->options.ledger ? ledger_boot(s->options.ledger) : "");
+}
+
+void source_ladder_keep(struct source *s, int64_t wait)
+{
+    struct ledger_ladder *kept = &s->history.ledger->ladder;
+    if (!s->options.ledger) {
+        return;
+    }
+    if (!s->keys[0] &&
+        source_keys_mark(s->protocol, s->protocol_state, s->settings->url ? s->settings->url : "", s->keys)) {
+        return; /* memory is out: what was kept before is better than nothing */
+    }
+    *kept = (struct ledger_ladder){.kept = true, .climbed = s->backoff, .from = moment(s), .wait = wait};
+    memcpy(kept->keys, s->keys, sizeof kept->keys);
+    ledger_changed(s->options.ledger);
+}
+
+int64_t source_ladder_take_up(struct source *s)
+{
+    struct ledger_ladder *kept = &s->history.ledger->ladder;
+    if (!kept->kept || !s->options.ledger) {
+        return 0;
+    }
+    if (!source_keys_are(s->protocol, s->protocol_state, s->settings->url ? s->settings->url : "",
+                         kept->keys)) {
+        *kept = (struct ledger_ladder){0};
+        return 0;
+    }
+    memcpy(s->keys, kept->keys, sizeof s->keys);
+    s->backoff = kept->climbed;
+    struct ledger_moment now = moment(s);
+    int64_t left = ledger_wait_left(kept, &now);
+    if (left) {
+        log_notice(
+            &s->log,
+            "next attempt in %.1f s: that is left of the wait after an earlier failure, before this start",
+            (double)left / 1000.0);
+    }
+    return left;
+}
+
+void source_ladder_leave(struct source *s)
+{
+    if (s->state == SOURCE_DOWN) {
+        s->history.ledger->ladder.wait = 0;
+    }
+}
