@@ -4,6 +4,7 @@ import re
 import shutil
 import signal
 import sys
+from pathlib import Path
 
 import live_v2
 import support
@@ -80,6 +81,13 @@ def test_v1_lists_begin_and_end_and_neither_restart_nor_wiped_spool_adds_a_row()
     assert second["ended_at"] <= third["began_at"], (second, third)
     stop(running)
     simulator.stop()
+    questions = (Path(__file__).parents[2] / "docs" / "tables.md").read_text().split("## Questions and their SQL")[1].split("\n## ")[0]
+    for sql in re.findall("```sql\n(.*?)```", questions, re.DOTALL):
+        postgres.psql(sql, database)
+    (day,) = [sql for sql in re.findall("```sql\n(.*?)```", questions, re.DOTALL) if "'2026-03-01 00:00+00', '2026-03-02 00:00+00'" in sql]
+    today = day.replace("'2026-03-01 00:00+00', '2026-03-02 00:00+00'", "now() - interval '1 day', now()")
+    found = {(row["source"], row["keyword"]) for row in postgres.rows(today.strip().rstrip(";"), database)}
+    assert found == {("test", "coffee"), ("test", "music"), ("test", "football"), ("other", "coffee"), ("other", "football")}, found
     assert postgres.psql("select sum(events) = (select count(*) from roost.events) from roost.batches", database) == "t"
 
 
