@@ -4,9 +4,11 @@ import re
 import shutil
 import signal
 import sys
+from pathlib import Path
 
+import live_v2
 import support
-from support import API_KEY, API_SECRET, Postgres, Process, Simulator, folder, roost, wait_until, write_configuration
+from support import Postgres, Process, Simulator, roost, wait_until, write_configuration
 
 
 def hang_up(process):
@@ -79,21 +81,22 @@ def test_v1_lists_begin_and_end_and_neither_restart_nor_wiped_spool_adds_a_row()
     assert second["ended_at"] <= third["began_at"], (second, third)
     stop(running)
     simulator.stop()
+    questions = (Path(__file__).parents[2] / "docs" / "tables.md").read_text().split("## Questions and their SQL")[1].split("\n## ")[0]
+    for sql in re.findall("```sql\n(.*?)```", questions, re.DOTALL):
+        postgres.psql(sql, database)
+    (day,) = [sql for sql in re.findall("```sql\n(.*?)```", questions, re.DOTALL) if "'2026-03-01 00:00+00', '2026-03-02 00:00+00'" in sql]
+    today = day.replace("'2026-03-01 00:00+00', '2026-03-02 00:00+00'", "now() - interval '1 day', now()")
+    found = {(row["source"], row["keyword"]) for row in postgres.rows(today.strip().rstrip(";"), database)}
+    assert found == {("test", "coffee"), ("test", "music"), ("test", "football"), ("other", "coffee"), ("other", "football")}, found
     assert postgres.psql("select sum(events) = (select count(*) from roost.events) from roost.batches", database) == "t"
 
 
+@live_v2.hurry()
 def test_v2_rules_have_their_ids_tags_and_lines_and_posts_join_with_them():
     postgres = Postgres()
     database = postgres.create()
-    simulator = Simulator("--api", "2", "--rate", "400", "--loop")
-    home = folder() / "v2"
-    home.mkdir()
-    conf, keywords = home / "roost.conf", home / "kw.txt"
-    keywords.write_text("tea\ncoffee\n-sugar\n= music has:hashtags\n")
-    conf.write_text(f"[source x]\ntype = x-v2\nurl = {simulator.base}\napi_key = {API_KEY}\napi_secret = {API_SECRET}\n"
-                    f"[filter]\nkeywords_file = kw.txt\n[bridge]\nlisten = {home / 'b.sock'}\nspool_dir = {home / 'spool'}\n"
-                    f"[etl]\nbatch_interval = 200ms\n[sink main]\ntype = postgres\nconninfo = {postgres.conninfo} dbname={database}\n")
-    conf.chmod(0o600)
+    simulator = Simulator("--api", "2", "--rate", "100", "--loop")
+    conf = live_v2.configure(simulator.base, ["tea", "coffee", "-sugar", "= music has:hashtags"], "", database, postgres)
     roost("migrate", "-c", conf)
     listen = Process("listen", "listen", "-c", conf)
     running = [simulator, listen, Process("etl", "etl", "-c", conf)]
@@ -104,7 +107,7 @@ def test_v2_rules_have_their_ids_tags_and_lines_and_posts_join_with_them():
     assert unasked["keywords"] == ["-sugar"] and unasked["rule"] is None and unasked["tag"] is None, first
     assert re.fullmatch(rf"roost:x:{raw['version']}:\d+", raw["tag"]) and packed["rule_id"] != raw["rule_id"] is not None, first
 
-    keywords.write_text("tea\ncoffee\nmuseum\n= music has:hashtags\n")
+    (conf.parent / "kw.txt").write_text("tea\ncoffee\nmuseum\n= music has:hashtags\n")
     hang_up(listen)
     wait_until("the second version", lambda: len(versions(postgres, database)) == 5, alive=running)
     rows = versions(postgres, database)

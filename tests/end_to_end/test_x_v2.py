@@ -69,7 +69,7 @@ def test_every_recorded_line_is_a_row_with_every_column_as_it_must_be():
     wrong = reading_v2.differences(by_id.values(), rows)
     assert not wrong, f"{len(wrong)} differences, the first: {wrong[:5]}"
     assert postgres.psql("select count(*) from roost.rejects", database) == "0"
-    assert postgres.psql("select count(*) from roost.events where kind not in ('count', 'gap')", database) == "0"
+    assert postgres.psql("select count(*) from roost.events where kind not in ('count', 'gap', 'keywords')", database) == "0"
     assert postgres.psql("select sum(duplicate) from roost.batches", database) == str(len(raw) - len(by_id))
     assert len(server.streams) == 1 and server.streams[0][1]["Authorization"] == f"Bearer {TOKEN}", server.streams
     assert "backfill_minutes" not in server.streams[0][0]
@@ -100,7 +100,7 @@ def test_what_is_not_recorded_arrives_too():
     wrong = reading_v2.differences([reading_v2.Line(line) for line in [*lines, made_up(6)]],
                                    postgres.rows(f"select {reading_v2.COLUMNS} from roost.posts", database))
     assert not wrong, wrong
-    kinds = postgres.rows("select kind, body from roost.events where kind not in ('count', 'gap') order by kind", database)
+    kinds = postgres.rows("select kind, body from roost.events where kind not in ('count', 'gap', 'keywords') order by kind", database)
     assert [event["kind"] for event in kinds] == ["disconnect", "unknown"] and kinds[0]["body"] == end, kinds
     assert "unreadable" in log
 
