@@ -6,8 +6,8 @@ import sys
 import faults
 import support
 
-SEED = int(os.environ.get("ROOST_SEED", "20181010"))
-RUNS, SPEED = 5, 50
+SEED = int(os.environ.get("ROOST_SEED", "20181014"))
+RUNS, SPEED = 4, 50
 
 
 def test_spool_ledger_and_ladders_are_as_random_fault_scripts_made_them():
