@@ -209,6 +209,20 @@ bool http_loop_done(struct http_loop *l, const CURL *easy, CURLcode *code)
     return false;
 }
 
+/* The file of certificates that are believed, as curl's own command takes it from the environment; libcurl
+ * looks for proxies there and not for this. NULL: the system's. */
+static const char *certificate_file(void)
+{
+    static const char *const names[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *path = getenv(names[i]);
+        if (path && path[0]) {
+            return path;
+        }
+    }
+    return NULL;
+}
+
 CURLcode http_loop_set_options(CURL *easy, int64_t connect_ms, bool accept_any_certificate)
 {
     CURLcode bad = CURLE_OK;
@@ -230,6 +244,9 @@ CURLcode http_loop_set_options(CURL *easy, int64_t connect_ms, bool accept_any_c
     bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "roost/" ROOST_VERSION);
     bad |= curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "deflate, gzip");
+    if (certificate_file()) {
+        bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, certificate_file());
+    }
     if (accept_any_certificate) {
         bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);

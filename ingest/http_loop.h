@@ -37,7 +37,8 @@ void http_loop_remove(struct http_loop *l, CURL *easy);
 bool http_loop_done(struct http_loop *l, const CURL *easy, CURLcode *code);
 
 /* What all requests have in common: http and https only, HTTP/1.1, no redirects, a connection of its own,
- * certificates verified (but for accept_any_certificate), at most connect_ms for name, connection and TLS.
+ * certificates verified (but for accept_any_certificate) by the file that CURL_CA_BUNDLE or SSL_CERT_FILE
+ * names in the environment, else the system's, at most connect_ms for name, connection and TLS.
  * Not CURLE_OK: libcurl is too old or memory is out. */
 CURLcode http_loop_set_options(CURL *easy, int64_t connect_ms, bool accept_any_certificate);
 
