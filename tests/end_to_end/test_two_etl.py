@@ -38,7 +38,7 @@ def test_the_second_waits_and_takes_over_when_the_first_is_killed():
     assert "reading spool" not in second.log(), "the second reads nothing while the first works"
     first.kill()
     wait_until("all rows", lambda: rows(postgres, database) >= TWEETS, alive=[simulator, listen, second])
-    assert "reading spool" in second.log()
+    wait_until("the second to read", lambda: "reading spool" in second.log(), alive=[simulator, listen, second])
     second.stop()
     listen.stop()
     check(postgres, database, conf)
