@@ -40,7 +40,15 @@ struct versions {
     struct entry *first;
     uv_timer_t timer;
     struct log_repeat warned;
-    bool unwritten; /* the file is older than the entries */
+    bool unwritten; /* the file is older than the entries, and nobody writes it */
+
+    /* The worker's, while it writes: a sync may take long, and the loop must not wait for a disk. */
+    uv_work_t work;
+    struct buffer bytes;
+    int write_status;
+    struct err write_error;
+    bool writing, closing;
+
     void (*done)(void *user);
     void *done_user;
 };
@@ -120,24 +128,60 @@ static void read_file(struct versions *v)
     buffer_free(&file);
 }
 
-static void write_file(struct versions *v)
+static void on_worker(uv_work_t *work)
 {
-    struct buffer file = BUFFER(MOST_FILE);
-    struct err e;
+    struct versions *v = work->data;
+    v->write_status = file_replace(v->path, buffer_view(&v->bytes), 0640, &v->write_error);
+}
+
+static void go_on(struct versions *v);
+static void close_timer(struct versions *v);
+static void start_write(struct versions *v);
+
+static void on_written(uv_work_t *work, int cancelled)
+{
+    struct versions *v = work->data;
     uint64_t held;
+    v->writing = false;
+    buffer_free(&v->bytes);
+    v->unwritten |= cancelled || v->write_status;
+    if (!cancelled && v->write_status && log_every(&v->warned, WARN_EVERY_MS, &held)) {
+        log_warning(&context, "%s; after a restart the keywords in force are told again",
+                    v->write_error.text);
+    }
+    if (!v->closing) {
+        if (v->unwritten) {
+            go_on(v);
+        }
+        return;
+    }
+    if (v->unwritten && !cancelled && !v->write_status) { /* entries changed while it was written */
+        start_write(v);
+    }
+    if (!v->writing) {
+        close_timer(v);
+    }
+}
+
+static void start_write(struct versions *v)
+{
+    if (v->writing) {
+        return;
+    }
+    v->bytes = BUFFER(MOST_FILE);
     for (const struct entry *n = v->first; n; n = n->next) {
         if (n->told.name[0]) {
-            buffer_print(&file, "%s %s %" PRId64 " %s %s\n", n->told.name, n->told.contents, n->since,
+            buffer_print(&v->bytes, "%s %s %" PRId64 " %s %s\n", n->told.name, n->told.contents, n->since,
                          n->told.network, n->source);
         }
     }
-    int status = buffer_failed(&file) ? err_set(&e, ERR_RETRY, "%s: memory is out", v->path)
-                                      : file_replace(v->path, buffer_view(&file), 0640, &e);
-    v->unwritten = status != 0;
-    if (status && log_every(&v->warned, WARN_EVERY_MS, &held)) {
-        log_warning(&context, "%s; after a restart the keywords in force are told again", e.text);
+    v->work.data = v;
+    v->writing =
+        !buffer_failed(&v->bytes) && uv_queue_work(v->timer.loop, &v->work, on_worker, on_written) == 0;
+    v->unwritten = !v->writing;
+    if (!v->writing) {
+        buffer_free(&v->bytes); /* memory is out: the timer tries again */
     }
-    buffer_free(&file);
 }
 
 /* --- telling --- */
@@ -224,7 +268,7 @@ static bool advance(struct versions *v)
         at = &n->next;
     }
     if (v->unwritten) {
-        write_file(v);
+        start_write(v);
     }
     return !waits && !v->unwritten;
 }
@@ -324,10 +368,19 @@ static void on_timer_closed(uv_handle_t *handle)
     }
 }
 
+static void close_timer(struct versions *v)
+{
+    uv_close((uv_handle_t *)&v->timer, on_timer_closed);
+}
+
 void versions_close(struct versions *v, void (*done)(void *user), void *user)
 {
     v->done = done;
     v->done_user = user;
+    v->closing = true;
     advance(v);
-    uv_close((uv_handle_t *)&v->timer, on_timer_closed);
+    uv_timer_stop(&v->timer);
+    if (!v->writing) {
+        close_timer(v);
+    }
 }
