@@ -92,7 +92,7 @@ def test_stops_kills_reloads_and_lost_networks_are_gaps_with_their_times():
     killed = time.time()
     listen.kill()
     listen = Process("listen", "listen", "-c", conf)
-    wait_until("a failed attempt", lambda: "next attempt" in listen.log(), alive=[listen])
+    wait_until("a failed attempt", lambda: "; next attempt" in listen.log(), alive=[listen])
     failed = time.time()
     stopped = time.time()
     listen.stop()
