@@ -7,7 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DAY = 86400, WORDS_MAX = 12 };
+enum {
+    DAY = 86400,
+    WORDS_MAX = 12,
+    /* Refusals by evictions in a random script: a client that backs off from 60 s to an hour, as it must, has
+     * then waited two hours and reached the top. Each further one would cost another hour. */
+    RANDOM_EVICTIONS = 7
+};
 
 const char *const fault_types[] = {"OperationalDisconnect",
                                    "UpstreamOperationalDisconnect",
@@ -387,6 +393,19 @@ static int read_without(const char *without, bool left_out[FAULT_KINDS], struct 
     return count < FAULT_KINDS ? 0 : err_set(e, ERR_FATAL, "no fault is left to choose from");
 }
 
+/* No more refusals by evictions than RANDOM_EVICTIONS, at least one each. */
+static void limit_evictions(struct fault *faults, size_t count)
+{
+    int64_t left = RANDOM_EVICTIONS;
+    for (size_t i = 0; i < count; i++) {
+        int64_t *times = &faults[i].values[FAULT_TIMES];
+        if (faults[i].kind == FAULT_EVICTION) {
+            *times = *times <= left ? *times : left > 1 ? left : 1;
+            left -= *times;
+        }
+    }
+}
+
 static int by_time(const void *a, const void *b)
 {
     uint64_t x = ((const struct fault *)a)->at, y = ((const struct fault *)b)->at;
@@ -421,6 +440,7 @@ int fault_script_random(uint64_t seed, size_t count, unsigned seconds, const cha
         }
     }
     qsort(faults, count, sizeof *faults, by_time);
+    limit_evictions(faults, count);
     for (size_t i = 0; i < count; i++) {
         fault_print(&faults[i], into);
         buffer_add_byte(into, '\n');

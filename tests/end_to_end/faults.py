@@ -20,6 +20,8 @@ import time
 import support
 from support import ACCESS_SECRET, ACCESS_TOKEN, API_KEY, API_SECRET, ROOST, Process, folder, roost, wait_until
 
+LONGEST_WAIT = 3600  # seconds: the top of the slowest ladder
+MOST_LINES = 400  # of the simulator's log in one run
 RATE = 4  # tweets a second of the clock
 STALL = 50  # seconds of silence that end a stream here: longer than a quiet network, shorter than the longest stalls
 FIRST_ID, TWEETS = 1587383949142994946, 12000
@@ -329,6 +331,19 @@ class Run:
         since = self.quiet_since()
         return since is not None and self.clock.now() - since > 5
 
+    def wait_for_end(self, listen):
+        """The script is carried out and the listener streams. However long that takes by the ladders, the simulator's log gets a line for each
+        attempt, so a silence longer than the longest wait is a listener that has given up, and so are more attempts than any script makes."""
+        lines, heard = 0, time.monotonic()
+        while not self.is_settled():
+            log = self.simulator.log()
+            if log.count("\n") > lines:
+                lines, heard = log.count("\n"), time.monotonic()
+            silent = time.monotonic() - heard > LONGEST_WAIT / self.speed + support.PATIENCE
+            if silent or lines > MOST_LINES or self.simulator.poll() is not None or listen.poll() is not None:
+                raise Failed(f"the script has not come to its end: {'no attempt any more' if silent else f'{lines} lines'}:\n{listen.log()[-2000:]}")
+            time.sleep(0.1)
+
     def play(self):
         self.simulator = self.start("simulator", "simulate", "--listen", f"{self.address}:0", "--api", self.api, "--rate", RATE, "--wait", "--file",
                                     playlist(), "--recorded-ids", "--no-filter", "--faults-random", self.seed, "--faults-count", self.count,
@@ -346,11 +361,7 @@ class Run:
             self.kills.append(self.clock.now())
             listen.kill() if how == "kill" else listen.stop()
             listen = self.start("listen", "listen", "-c", self.conf)
-        patience = max(support.PATIENCE, 3600 / self.speed)
-        end = time.monotonic() + patience
-        while not self.is_settled():
-            assert time.monotonic() < end and self.simulator.poll() is None and listen.poll() is None, f"the script's end:\n{listen.log()[-2000:]}"
-            time.sleep(0.1)
+        self.wait_for_end(listen)
         # A server that stops ends its stream in order: what it has sent is read.
         self.simulator.stop()
         sources = self.home / "spool/sources"

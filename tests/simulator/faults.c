@@ -118,6 +118,31 @@ Test(fault, random_scripts_are_valid_and_repeatable)
     buffer_free(&into);
 }
 
+/* A client that backs off as it must waits an hour for each refusal beyond the seventh. */
+Test(fault, random_scripts_refuse_an_evicted_client_seven_times_and_then_once_for_each_eviction)
+{
+    size_t most = 0;
+    for (uint64_t seed = 0; seed < 2000; seed++) {
+        struct buffer text = BUFFER(1 << 20);
+        struct fault_script script;
+        struct err e;
+        size_t refused = 0;
+        cr_assert_eq(fault_script_random(seed, 60, 80, NULL, &text, &e), 0);
+        cr_assert_eq(fault_script_read(buffer_view(&text), "s", &script, &e), 0);
+        for (size_t i = 0; i < script.count; i++) {
+            int64_t times = script.items[i].values[FAULT_TIMES];
+            if (script.items[i].kind == FAULT_EVICTION) {
+                cr_expect(times == 1 || refused + (size_t)times <= 7, "seed %llu", (unsigned long long)seed);
+                refused += (size_t)times;
+            }
+        }
+        most = refused > most ? refused : most;
+        fault_script_free(&script);
+        buffer_free(&text);
+    }
+    cr_expect_geq(most, 7);
+}
+
 /* ---- carried out ---- */
 
 struct world {
