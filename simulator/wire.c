@@ -13,9 +13,11 @@
 
 enum { RANDOM_CHUNK = 4096, BLOCK_HEAD = 10, KEEP_BELOW = 64 << 10 };
 
-/* Where a message ends: in `body` while it is not flushed, then in `out`. */
+/* Where a message ends: in `body` while it is not flushed, then in all that goes through `out`. */
 struct mark {
-    uint64_t end, position;
+    uint64_t last; /* its last byte: from there on a client may have read it */
+    uint64_t end;  /* the chunk that has that byte: from there on every client has it */
+    uint64_t position;
 };
 
 struct wire {
@@ -28,6 +30,7 @@ struct wire {
     uint64_t out_start; /* bytes that went through `out` before its first one */
     struct mark *marks;
     size_t mark_first, mark_count, mark_capacity, mark_unflushed; /* unflushed ones are the last */
+    size_t mark_counted; /* of the first ones: in `messages` already */
     uint64_t position, messages;
     bool any_position, failed;
 };
@@ -99,7 +102,7 @@ static void add_mark(struct wire *w, uint64_t position)
             w->mark_capacity = capacity;
         }
     }
-    w->marks[w->mark_first + w->mark_count++] = (struct mark){w->body.length, position};
+    w->marks[w->mark_first + w->mark_count++] = (struct mark){w->body.length, 0, position};
     w->mark_unflushed++;
 }
 
@@ -142,14 +145,15 @@ static size_t chunk_size(struct wire *w)
     return SIZE_MAX;
 }
 
-/* Ends of messages inside the body piece [from, to) now lie where that piece ends in `out`. */
-static void move_marks(struct wire *w, size_t to)
+/* Ends of messages inside the body piece [from, to), which as a chunk now begins at `at`. */
+static void move_marks(struct wire *w, size_t from, size_t to, uint64_t at)
 {
     while (w->mark_unflushed) {
         struct mark *m = &w->marks[w->mark_first + w->mark_count - w->mark_unflushed];
-        if (m->end > to) {
+        if (m->last > to) {
             return;
         }
+        m->last = at + (m->last - from);
         m->end = w->out_start + w->out.length;
         w->mark_unflushed--;
     }
@@ -163,12 +167,13 @@ void wire_flush(struct wire *w)
         if (w->options.chunked) {
             buffer_print(&w->out, "%zx\r\n", size);
         }
+        uint64_t at = w->out_start + w->out.length;
         buffer_append(&w->out, w->body.data + from, size);
         if (w->options.chunked) {
             buffer_append(&w->out, "\r\n", 2);
         }
+        move_marks(w, from, from + size, at);
         from += size;
-        move_marks(w, from);
     }
     w->body.length = 0;
 }
@@ -204,16 +209,21 @@ void wire_corrupt(struct wire *w)
     wire_flush(w);
 }
 
-/* Messages whose last byte the kernel has. */
+/* Messages whose last byte the kernel has are counted; the position moves on when it has their chunk. */
 static void pass_marks(struct wire *w)
 {
     uint64_t taken = w->out_start + w->sent;
-    while (w->mark_count > w->mark_unflushed && w->marks[w->mark_first].end <= taken) {
+    size_t flushed = w->mark_count - w->mark_unflushed;
+    while (w->mark_counted < flushed && w->marks[w->mark_first + w->mark_counted].last <= taken) {
+        w->mark_counted++;
+        w->messages++;
+    }
+    while (w->mark_counted && w->marks[w->mark_first].end <= taken) {
         w->position = w->marks[w->mark_first].position;
         w->any_position = true;
-        w->messages++;
         w->mark_first++;
         w->mark_count--;
+        w->mark_counted--;
     }
     if (!w->mark_count) {
         w->mark_first = 0;

@@ -74,10 +74,11 @@ int wire_send(struct wire *w, const struct transport *transport, size_t most);
 /* Bytes ready but not taken by the socket yet. */
 size_t wire_waiting(const struct wire *w);
 
-/* The position of the last message that was handed to the kernel whole; `none` before the first. */
+/* The position of the last message that was handed to the kernel with the whole chunk it is in (some clients
+ * read nothing of a part of one); `none` before the first. */
 uint64_t wire_position(const struct wire *w, uint64_t none);
 
-/* Messages sent whole, and bytes sent. */
+/* Messages whose last byte the kernel has (so a client may have read them), and bytes sent. */
 uint64_t wire_messages_sent(const struct wire *w);
 uint64_t wire_bytes_sent(const struct wire *w);
 
