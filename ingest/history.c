@@ -30,9 +30,12 @@ int history_open(struct history *h, struct ledger *file, const char *name, struc
     }
     struct ledger_moment now = moment(h);
     if (ledger_resume(h->ledger, &now)) {
+        h->cut_off = true;
+        h->cut_off_at = h->ledger->alive;
         ledger_heard(h->ledger, ledger_wall(&h->ledger->counted, &now), ledger_wall(&h->ledger->alive, &now));
         h->ledger->alive = now;
     }
+    keep(h); /* that this life has begun */
     return 0;
 }
 
@@ -114,10 +117,15 @@ void history_streams(struct history *h)
 {
     struct ledger_row rows[LEDGER_LEGS];
     struct ledger_moment now = moment(h);
+    bool first = !h->ledger->begun;
     add_rows(h, rows, ledger_streams(h->ledger, &now, rows));
     h->undelivered = 0;
     h->undelivered_steady = now.steady;
-    keep(h);
+    if (first && h->file) {
+        ledger_write_now(h->file); /* or a kill just now would leave posts with no gap behind them */
+    } else {
+        keep(h);
+    }
 }
 
 void history_lost(struct history *h, bool streamed, int64_t silence, const char *cause, const char *detail)

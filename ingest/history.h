@@ -20,8 +20,10 @@ struct history {
     bool (*offer)(void *user, enum post_kind kind, struct buffer *body);
     void *user;
     struct ledger *file;
-    struct ledger_entry *ledger;  /* in the file, or `own` */
-    struct ledger_entry own;      /* without a file */
+    struct ledger_entry *ledger;     /* in the file, or `own` */
+    struct ledger_entry own;         /* without a file */
+    bool cut_off;                    /* the last life was killed in the middle of a stream, */
+    struct ledger_moment cut_off_at; /* and was last known to be alive then */
     bool heard_here;              /* what the ledger says was heard was so in this life: figures are known */
     bool stream_told;             /* the latest count event of the stream was taken */
     struct source_counts counted; /* as of the last count event */

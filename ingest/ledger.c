@@ -27,13 +27,20 @@ static bool is_absence(const char *cause)
     return strcmp(cause, "stopped") == 0 || strcmp(cause, "killed") == 0 || strcmp(cause, "reload") == 0;
 }
 
+/* Whether `cause` is more of what the leg is: another failure, or another start that ended as the one before.
+ */
+static bool goes_on(const struct ledger_leg *leg, const char *cause)
+{
+    return is_absence(cause) ? strcmp(leg->cause, cause) == 0 : !is_absence(leg->cause);
+}
+
 bool ledger_lost(struct ledger_entry *entry, const struct ledger_moment *from, const char *cause,
                  const char *detail)
 {
     if (!entry->begun || entry->leg_count == LEDGER_LEGS) {
         return false;
     }
-    if (entry->leg_count && is_absence(entry->legs[entry->leg_count - 1].cause) == is_absence(cause)) {
+    if (entry->leg_count && goes_on(&entry->legs[entry->leg_count - 1], cause)) {
         return false;
     }
     struct ledger_leg *leg = &entry->legs[entry->leg_count++];
@@ -43,11 +50,20 @@ bool ledger_lost(struct ledger_entry *entry, const struct ledger_moment *from, c
     return true;
 }
 
+/* The latest moment in which the last life was there: its sign of life, or what it noted after that. */
+static struct ledger_moment last_seen(const struct ledger_entry *entry)
+{
+    const struct ledger_moment *leg = entry->leg_count ? &entry->legs[entry->leg_count - 1].from : NULL;
+    bool later = leg && strcmp(leg->boot, entry->alive.boot) == 0 && leg->steady > entry->alive.steady;
+    return later ? *leg : entry->alive;
+}
+
 bool ledger_resume(struct ledger_entry *entry, const struct ledger_moment *now)
 {
     bool heard = entry->begun && entry->running && entry->leg_count == 0;
     if (entry->running) {
-        ledger_lost(entry, &entry->alive, "killed", "roost listen ended without a stop");
+        struct ledger_moment from = last_seen(entry);
+        ledger_lost(entry, &from, "killed", "roost listen ended without a stop");
     }
     entry->running = true;
     if (!heard) {

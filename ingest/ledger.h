@@ -5,9 +5,10 @@
  * between, and a killed listener writes nothing. The design: one small entry per source, kept in a file
  * beside the spool (ledger_file.h) with the time at which the listener was last known to be alive. An outage
  * is a row of legs, each with its cause, each ending where the next begins: a stop or a kill inside an outage
- * begins a leg, and so does the first failure after it. When the source streams again all legs become rows of
- * roost.gaps at once; they touch without holes, and within one boot their lengths are those of
- * CLOCK_BOOTTIME, whatever was done to the clock.
+ * begins a leg, and so does the first failure after it; starts that end in the same way before they connect
+ * (a crash loop) are one leg. When the source streams again all legs become rows of roost.gaps at once; they
+ * touch without holes, and within one boot their lengths are those of CLOCK_BOOTTIME, whatever was done to
+ * the clock.
  *
  * A source's ledger begins with its first stream and ends when it leaves the configuration. Nothing here
  * reads a clock but ledger_now, nor a file.
@@ -92,8 +93,9 @@ struct ledger_moment ledger_now(const char *boot);
 int64_t ledger_wall(const struct ledger_moment *m, const struct ledger_moment *now);
 
 /* The source is not heard from `from` on, for this cause. Inside an outage it begins a leg when the listener
- * went away (stopped, killed, reload) or is back and fails; else the leg that lasts goes on. True when the
- * entry has changed. Without a ledger, or with all legs in use, nothing changes. */
+ * went away in another way than before (stopped, killed, reload) or is back and fails; else the leg that
+ * lasts goes on. True when the entry has changed. Without a ledger, or with all legs in use, nothing changes.
+ */
 bool ledger_lost(struct ledger_entry *entry, const struct ledger_moment *from, const char *cause,
                  const char *detail);
 

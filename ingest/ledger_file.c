@@ -8,7 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_FILE = 16 * 1024 * 1024, EVERY_MS = 1000, WARN_EVERY_MS = 60 * 1000 };
+enum {
+    MOST_FILE = 16 * 1024 * 1024,
+    EVERY_MS = 900, /* with the time that a write takes, the file is a second old at most */
+    WARN_EVERY_MS = 60 * 1000
+};
 
 static const struct log_context context = {"ledger", NULL};
 
@@ -29,7 +33,9 @@ struct ledger {
     struct buffer bytes; /* the worker's while `writing` */
     struct err error;    /* of the worker */
     int failed;          /* of the worker */
-    bool writing, again, closing;
+    bool changed, writing, closing;
+    uv_mutex_t file; /* held by who replaces it */
+    bool overtaken;  /* under `file`: what the worker has is older than the file */
     struct log_repeat warned;
     void (*done)(void *user);
     void *done_user;
@@ -109,7 +115,12 @@ static void write_file(struct ledger *l)
 
 static void on_worker(uv_work_t *work)
 {
-    write_file(work->data);
+    struct ledger *l = work->data;
+    uv_mutex_lock(&l->file);
+    if (!l->overtaken) {
+        write_file(l);
+    }
+    uv_mutex_unlock(&l->file);
 }
 
 static void say_failed(struct ledger *l)
@@ -120,13 +131,13 @@ static void say_failed(struct ledger *l)
     }
 }
 
-static void collect(struct ledger *l)
+static void collect(const struct ledger *l, struct buffer *into)
 {
-    buffer_reset(&l->bytes);
+    buffer_reset(into);
     for (const struct kept *k = l->first; k; k = k->next) {
         if (k->entry.begun || k->entry.row_count || k->entry.ladder.kept) {
-            ledger_write(&l->bytes, k->name, &k->entry);
-            buffer_add_byte(&l->bytes, '\n');
+            ledger_write(into, k->name, &k->entry);
+            buffer_add_byte(into, '\n');
         }
     }
 }
@@ -136,7 +147,7 @@ static void on_timer_closed(uv_handle_t *handle)
     struct ledger *l = handle->data;
     void (*done)(void *user) = l->done;
     void *user = l->done_user;
-    collect(l);
+    collect(l, &l->bytes);
     if (!buffer_failed(&l->bytes)) {
         write_file(l);
         say_failed(l);
@@ -147,6 +158,7 @@ static void on_timer_closed(uv_handle_t *handle)
         free(k);
     }
     buffer_free(&l->bytes);
+    uv_mutex_destroy(&l->file);
     free(l->path);
     free(l);
     if (done) {
@@ -158,38 +170,35 @@ static void on_written(uv_work_t *work, int status)
 {
     struct ledger *l = work->data;
     (void)status; /* never cancelled */
-    l->writing = false;
+    l->writing = l->overtaken = false;
     say_failed(l);
     if (l->closing) {
         uv_close((uv_handle_t *)&l->timer, on_timer_closed);
-    } else if (l->again) {
+    } else if (l->changed) {
         start_write(l);
     }
 }
 
 static void start_write(struct ledger *l)
 {
-    l->again = l->writing;
-    if (l->writing || l->closing) {
-        return;
+    struct ledger_moment now = ledger_now(l->boot);
+    for (struct kept *k = l->first; k; k = k->next) {
+        k->entry.alive = k->taken ? now : k->entry.alive;
     }
-    collect(l);
+    collect(l, &l->bytes);
     if (buffer_failed(&l->bytes)) {
         return; /* memory is out: the next second tries again */
     }
+    l->changed = false;
     l->writing = uv_queue_work(l->loop, &l->work, on_worker, on_written) == 0;
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct ledger *l = timer->data;
-    struct ledger_moment now = ledger_now(l->boot);
-    bool any = false;
-    for (struct kept *k = l->first; k; k = k->next) {
-        if (k->taken) {
-            k->entry.alive = now;
-            any |= k->entry.begun;
-        }
+    bool any = l->changed;
+    for (const struct kept *k = l->first; k; k = k->next) {
+        any |= k->taken && k->entry.begun;
     }
     if (any && !l->writing) {
         start_write(l);
@@ -225,9 +234,33 @@ void ledger_give_back(struct ledger *l, const struct ledger_entry *entry)
     ledger_changed(l);
 }
 
+static uint64_t every_ms(void)
+{
+    return (uint64_t)clock_timer_ms(EVERY_MS);
+}
+
+/* What changes in the same turn of the loop is in the same write. */
 void ledger_changed(struct ledger *l)
 {
-    start_write(l);
+    l->changed = true;
+    if (!l->writing && !l->closing) {
+        uv_timer_start(&l->timer, on_timer, 0, every_ms());
+    }
+}
+
+void ledger_write_now(struct ledger *l)
+{
+    struct buffer bytes = BUFFER(MOST_FILE);
+    struct err e;
+    collect(l, &bytes);
+    uv_mutex_lock(&l->file);
+    int failed = buffer_failed(&bytes) ? -1 : file_replace(l->path, buffer_view(&bytes), 0640, &e);
+    l->overtaken = !failed && l->writing;
+    uv_mutex_unlock(&l->file);
+    buffer_free(&bytes);
+    if (failed) {
+        ledger_changed(l); /* tried again, and said, by the worker */
+    }
 }
 
 /* What the source left is handed out; true: all of it was taken. */
@@ -273,7 +306,7 @@ struct ledger *ledger_open(uv_loop_t *loop, const char *path, struct err *e)
 {
     struct ledger *l = calloc(1, sizeof *l);
     char *copy = strdup(path);
-    if (!l || !copy) {
+    if (!l || !copy || uv_mutex_init(&l->file)) {
         free(l);
         free(copy);
         err_set(e, ERR_RETRY, "memory is out");
@@ -288,8 +321,7 @@ struct ledger *ledger_open(uv_loop_t *loop, const char *path, struct err *e)
     read_file(l);
     uv_timer_init(loop, &l->timer);
     l->timer.data = l;
-    const uint64_t every_ms = (uint64_t)clock_timer_ms(EVERY_MS);
-    uv_timer_start(&l->timer, on_timer, every_ms, every_ms);
+    uv_timer_start(&l->timer, on_timer, every_ms(), every_ms());
     return l;
 }
 

@@ -1,9 +1,9 @@
 /* ingest/ledger_file.h - the ledgers of all sources, in one file beside the spool.
  *
- * One entry a line. Written when an entry has changed and once a second while the listener lives, on a worker
- * of libuv and never on the loop; a change while a write is under way is written after it. So the file is at
- * most about a second old when the listener is killed. A file that cannot be read begins anew, with a
- * warning: what it knew is then unknown, not wrong. On the loop's thread.
+ * One entry a line. Written when an entry has changed and, while the listener lives, so often that its signs
+ * of life are at most a second old (0.9 s and the time of a write), on a worker of libuv and not on the loop,
+ * but for ledger_write_now; a change while a write is under way is written after it. A file that cannot be
+ * read begins anew, with a warning: what it knew is then unknown, not wrong. On the loop's thread.
  */
 #ifndef ROOST_INGEST_LEDGER_FILE_H
 #define ROOST_INGEST_LEDGER_FILE_H
@@ -25,8 +25,13 @@ const char *ledger_boot(const struct ledger *l);
 struct ledger_entry *ledger_take(struct ledger *l, const char *name);
 void ledger_give_back(struct ledger *l, const struct ledger_entry *entry);
 
-/* An entry was changed: writes the file soon. */
+/* An entry was changed: writes the file in the loop's next turn, together with what else changes in this one.
+ */
 void ledger_changed(struct ledger *l);
+
+/* The same, before it returns: for what the file must have before anything else happens. Waits for the disk,
+ * also for a write of the worker that is under way. */
+void ledger_write_now(struct ledger *l);
 
 /* Ends the ledgers of all sources that nobody has taken; each row they left is handed to `row` (see
  * ledger_end). False: it is not taken now, and is kept for the next call. */

@@ -25,6 +25,18 @@ void source_ladder_keep(struct source *s, int64_t wait)
     ledger_changed(s->options.ledger);
 }
 
+/* A stream that a kill ended is as one that was lost: once it is opened again at once, but a listener that is
+ * killed again and again as soon as it streams climbs. What the stream brought is not known; the benefit of
+ * the doubt is that it did. */
+static void count_cut_off(struct source *s, const struct ledger_moment *now)
+{
+    const struct ledger_ladder *kept = &s->history.ledger->ladder;
+    const struct ledger_moment *end = &s->history.cut_off_at;
+    int64_t lived = ledger_wall(end, now) - ledger_wall(&kept->from, now);
+    source_ladder_keep(s, backoff_dropped(&s->backoff, s->timing->backoff, lived, 1));
+    s->history.ledger->ladder.from = *end;
+}
+
 int64_t source_ladder_take_up(struct source *s)
 {
     struct ledger_ladder *kept = &s->history.ledger->ladder;
@@ -39,6 +51,9 @@ int64_t source_ladder_take_up(struct source *s)
     memcpy(s->keys, kept->keys, sizeof s->keys);
     s->backoff = kept->climbed;
     struct ledger_moment now = moment(s);
+    if (s->history.cut_off) {
+        count_cut_off(s, &now);
+    }
     int64_t left = ledger_wait_left(kept, &now);
     if (left) {
         log_notice(

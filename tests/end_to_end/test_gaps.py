@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """The gap ledger: what was done to a source, and to its listener, stands in roost.gaps with cause, start and end."""
+import json
+import pathlib
 import sys
 import time
 
@@ -8,6 +10,7 @@ from support import Postgres, Process, Simulator, recorded, roost, wait_until, w
 
 # Between a doing and its row lie the listener's own second (it is noted as alive once a second) and a loaded machine.
 NEAR = 3.0
+KILLER = pathlib.Path(support.ROOST).parent / "tests/power_loss.so"  # kills at an exact operation on files
 
 
 def gaps(postgres, database):
@@ -122,6 +125,54 @@ def test_stops_kills_reloads_and_lost_networks_are_gaps_with_their_times():
     assert abs(float(missed) - total) < 0.01, "gaps do not overlap"
     assert abs(float(covered) + float(missed) - (end - first)) < NEAR, f"{covered} s heard + {missed} s missed of {end - first} s"
     etl.stop()
+    simulator.stop()
+
+
+def events(spool, kind):
+    out = roost("spool", "--cat", spool, text=False).decode(errors="replace")
+    return [record for record in map(json.loads, filter(lambda line: line.startswith("{"), out.split("\n"))) if record["kind"] == kind]
+
+
+def entry(conf):
+    """The source's, in the ledger's file."""
+    return json.loads((conf.parent / "spool/sources").read_text())
+
+
+def test_a_kill_at_any_moment_of_a_sources_first_stream_leaves_no_post_without_a_gap_behind_it():
+    if not KILLER.exists():
+        support.skip(f"there is no {KILLER}")
+    simulator = Simulator("--rate", "2000", "--loop", "--no-filter")
+    with_posts = 0
+    for operation in range(10, 60):
+        conf = write_configuration(f"first{operation}", simulator.url, bridge="spool_sync = 20ms")
+        environment = {"LD_PRELOAD": str(KILLER), "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0", "POWER_LOSS_FOLDER": str(conf.parent),
+                       "POWER_LOSS_ONLY_KILLED": "1", "POWER_LOSS_AFTER": str(operation)}
+        Process("killed", "listen", "-c", conf, environment=environment).end(-9)
+        if not events(conf.parent / "spool", "post"):
+            continue
+        with_posts += 1
+        listen = Process("listen", "listen", "-c", conf)
+        streams(listen)
+        listen.stop()
+        told = [gap["body"]["cause"] for gap in events(conf.parent / "spool", "gap") if gap["body"]["cause"] != "limit"]
+        assert told == ["killed"], f"killed at its operation {operation} on files, with posts in the spool: gaps {told}"
+        if with_posts == 12:
+            break
+    assert with_posts == 12, f"{with_posts} kills with posts in the spool"
+    simulator.stop()
+
+
+def test_a_listener_that_is_killed_as_soon_as_it_streams_climbs_the_network_ladder():
+    simulator = Simulator("--rate", "50", "--loop", "--no-filter")
+    conf = write_configuration("loop", simulator.url)
+    for kills in range(5):
+        listen = Process("listen", "listen", "-c", conf)
+        streams(listen)
+        wait_until("the ledger", lambda: lives_noted(conf), alive=[listen])
+        # The first kill is as a lost stream that had earned a new connection at once; the later ones had not.
+        steps = entry(conf)["ladder"]["steps"]
+        assert steps[0] == max(0, kills - 1), f"steps {steps} after {kills} kills"
+        listen.kill()
     simulator.stop()
 
 

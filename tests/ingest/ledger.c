@@ -115,6 +115,28 @@ Test(ledger, a_kill_is_a_gap_from_the_last_sign_of_life_and_what_was_heard_befor
     expect_row(&rows[0], 25, 31, "killed");
 }
 
+/* What began an outage is a sign of life, too. */
+Test(ledger, a_kill_right_after_a_loss_takes_nothing_from_before_it)
+{
+    struct ledger_entry entry = streaming();
+    struct ledger_row rows[LEDGER_LEGS];
+    entry.alive = at(5, "a");
+    lost(&entry, 10, "network");
+    resume(&entry, 20); /* it was killed before its next sign of life */
+    cr_assert(eq(sz, streams(&entry, 21, rows), 2));
+    expect_row(&rows[0], 10, 10, "network");
+    expect_row(&rows[1], 10, 21, "killed");
+    lost(&entry, 30, "network");
+    entry.alive = at(1, "b"); /* a life in another boot */
+    entry.alive.wall = at(50, "a").wall;
+    struct ledger_moment now = at(60, "b");
+    now.steady = at(11, "b").steady;
+    ledger_resume(&entry, &now);
+    cr_assert(eq(sz, ledger_streams(&entry, &now, rows), 2));
+    expect_row(&rows[0], 30, 50, "network");
+    expect_row(&rows[1], 50, 60, "killed");
+}
+
 Test(ledger, legs_of_one_outage_touch)
 {
     struct ledger_entry entry = streaming();
@@ -132,15 +154,33 @@ Test(ledger, legs_of_one_outage_touch)
     expect_row(&rows[3], 50, 61, "stopped");
 }
 
-Test(ledger, a_stopped_listener_that_is_killed_before_it_streams_stays_stopped)
+/* A stop of a week is not blamed on the kill before it, nor a kill on the stop. */
+Test(ledger, stops_and_kills_before_any_failed_attempt_are_told_apart)
 {
     struct ledger_entry entry = streaming();
     struct ledger_row rows[LEDGER_LEGS];
-    stop(&entry, 10, "stopped");
-    resume(&entry, 20);
-    resume(&entry, 30);
-    cr_assert(eq(sz, streams(&entry, 31, rows), 1));
-    expect_row(&rows[0], 10, 31, "stopped");
+    entry.alive = at(10, "a");
+    resume(&entry, 20); /* it was killed */
+    stop(&entry, 30, "stopped");
+    resume(&entry, 40);
+    entry.alive = at(45, "a");
+    resume(&entry, 50); /* and again */
+    cr_assert(eq(sz, streams(&entry, 51, rows), 3));
+    expect_row(&rows[0], 10, 30, "killed");
+    expect_row(&rows[1], 30, 45, "stopped");
+    expect_row(&rows[2], 45, 51, "killed");
+}
+
+Test(ledger, a_crash_loop_before_any_failed_attempt_is_one_leg)
+{
+    struct ledger_entry entry = streaming();
+    struct ledger_row rows[LEDGER_LEGS];
+    for (int i = 0; i < 3 * LEDGER_LEGS; i++) {
+        entry.alive = at(10 + i, "a");
+        resume(&entry, 11 + i);
+    }
+    cr_assert(eq(sz, streams(&entry, 100, rows), 1));
+    expect_row(&rows[0], 10, 100, "killed");
 }
 
 Test(ledger, more_lives_than_legs_lengthen_the_last_leg)
