@@ -1,15 +1,18 @@
 """Random fault scripts against a listener: what the simulator's log says was done is what the spool and the gap ledger say, and no attempt
 comes sooner than the documents allow (tests/faults, test_faults.py).
 
-The waits are worked out here from the documents of the API (streaming-apis.md 4.2 and 5.7) and from nothing else. Known from the
-simulator's log: each request, what it was answered, each stream's first and last moment, and how many whole messages the kernel took.
+The waits are worked out here from the documents of the API (streaming-apis.md 4.2 and 5.7) and from nothing else. Known are, from the
+simulator's log: each request, what it was answered, each stream's first and last moment, and how many whole messages the kernel took; from
+connect(2) itself (support/connects.c): each attempt of each life of the listener, also one that was refused; and the ledger's file as each
+life left it, which is all that the next one can know.
 
-What cannot be told, and is not judged: attempts while the simulator refuses connections (they leave no line); how much of a stream was
-read when it ends by a TCP reset, with corrupt gzip, or because the listener was killed or stopped (what came is then a part without
-holes); ladders steeper than the documents ask for.
+What cannot be told, and is not judged: how much of a stream was read when it ends by a TCP reset, with corrupt gzip, or because the
+listener was killed or stopped (what came is then a part without holes); ladders steeper than the documents ask for.
 """
 import calendar
 import json
+import os
+import pathlib
 import random
 import re
 import shutil
@@ -25,10 +28,15 @@ MOST_LINES = 400  # of the simulator's log in one run
 RATE = 4  # tweets a second of the clock
 STALL = 50  # seconds of silence that end a stream here: longer than a quiet network, shorter than the longest stalls
 FIRST_ID, TWEETS = 1587383949142994946, 12000
-REAL_TIMER = 0.003  # seconds by which a timer of the loop may be early: its clock has whole milliseconds
-REAL_SLACK = 0.3  # between a doing and its being noticed on a loaded machine
-REAL_SYNC = 0.6  # for the ledger's file to be on the disk
+SIGN_OF_LIFE = 0.9  # seconds of the clock between two in the ledger's file (ledger_file.c)
+# Of real time, so they are multiplied with the clock's speed:
+REAL_TIMER = 0.002  # by which a timer of libuv may be early: its time is that of a clock of milliseconds, rounded down to milliseconds
+REAL_SLACK = 0.3  # between a doing and its being noticed, on a machine that runs ten times as many programs as it has processors
+REAL_SYNC = 0.6  # for the ledger's file to be replaced: two syncs, behind those of all other runs, and one write that was under way
+LIBRARY = pathlib.Path(ROOST).parent / "tests/connects.so"
 LINE = re.compile(r"(?:wall_ms=)(\d+)")
+PEER = re.compile(r" 127\.0\.0\.1:(\d+) ")
+ABSENT = ("killed", "stopped")
 _lock = threading.Lock()
 _number = [0]
 
@@ -60,6 +68,8 @@ class Event:
     def __init__(self, line):
         self.line = line
         self.at = int(LINE.search(line).group(1)) / 1000
+        self.port = int((PEER.search(line) or [None, 0])[1])
+        self.life = None
         self.connection = (re.search(r"connection=(\d+)", line) or [None, None])[1]
         self.fault = (re.search(r"fault line (\d+)", line) or [None, None])[1]
         status = re.search(r" -> (\d{3}) ", line)
@@ -92,6 +102,10 @@ class Stream:
         self.begin, self.end, self.faults = begin, None, []
 
     @property
+    def life(self):
+        return self.begin.life
+
+    @property
     def reason(self):
         return self.end.line.split("stream over: ")[1].split(";")[0]
 
@@ -119,6 +133,65 @@ def read_log(text):
     return events, faults, streams
 
 
+# ---- the listener's lives ----
+
+class Ledger:
+    """The source's entry in the file `sources`, as it was found. Moments in seconds; none of them: there is no entry."""
+
+    def __init__(self, path):
+        lines = path.read_text().splitlines() if path.exists() else []
+        entry = next((e for e in map(json.loads, lines) if e["name"] == "test"), {})
+        ladder = entry.get("ladder")
+        self.begun, self.running = entry.get("begun", False), entry.get("running", False)
+        self.alive = entry["alive"]["wall"] / 1000 if entry else 0
+        self.legs = [(leg["from"]["wall"] / 1000, leg["cause"]) for leg in entry.get("legs", [])]
+        self.rows = [(row["from"] / 1000, row["to"] / 1000, row["cause"]) for row in entry.get("rows", [])]
+        self.failed = ladder["from"]["wall"] / 1000 if ladder else 0  # the latest failure that it has, or a later stream
+
+    def knows(self, stream, step):
+        """That this stream began, or even its end."""
+        return self.begun and (not self.legs or self.legs[0][0] >= stream.begin.at - step)
+
+
+class Life:
+    """Of the listener: what it connected to, when and how it ended, and what it left in the ledger's file."""
+
+    def __init__(self, number, process, path):
+        self.number, self.process, self.path = number, process, path
+        self.attempted = self.ended = self.gone = self.how = self.ledger = None
+
+    def end(self, clock, how, sources):
+        self.how, self.ended = how, clock.now()
+        self.process.kill() if how == "killed" else self.process.stop()
+        self.gone = clock.now()
+        self.ledger = Ledger(sources)
+
+
+class Attempt:
+    """One connect(2)."""
+
+    def __init__(self, life, at, port):
+        self.life, self.at, self.port, self.seen = life, at, port, False
+
+
+def read_attempts(run, events):
+    """All attempts, those seen that the simulator's log tells of; each event gets the life that it belongs to."""
+    clock, attempts = run.clock, []
+    for life in run.lives:
+        for line in life.path.read_text().splitlines() if life.path.exists() else []:
+            us, port = map(int, line.split())
+            attempts.append(Attempt(life, clock.wall_us / 1e6 + (us - clock.base_us) * run.speed / 1e6, port))
+            life.attempted = life.attempted or attempts[-1].at
+    for e in events:
+        if e.port:
+            its = [a for a in attempts if a.port == e.port and a.at <= e.at + 0.002]
+            if not its:
+                raise Failed(f"no connect(2) was seen that it belongs to: {e.line}")
+            its[-1].seen = True
+            e.life = its[-1].life
+    return attempts
+
+
 # ---- the ladders, by the documents ----
 
 class Ladders:
@@ -127,70 +200,100 @@ class Ladders:
     def __init__(self):
         self.network = self.http = self.rate = 0
         self.allowed, self.since = 0.0, 0.0
+        self.failures = []  # (when, what the above was before it), since the last stream
+
+    def state(self):
+        return {name: value for name, value in vars(self).items() if name != "failures"}
 
     def wait(self, at, seconds):
         self.allowed, self.since = at + seconds, at
 
     def network_failed(self, at):
+        self.failures.append((at, self.state()))
         self.network += 1
         self.wait(at, min(0.25 * self.network, 16))
 
-    def http_failed(self, at, asked):
+    def http_failed(self, at, asked, known=None):
+        self.failures.append((known or at, self.state()))
         self.http += 1
         self.wait(at, max(min(5 * 2 ** (self.http - 1), 320), asked))
 
     def rate_limited(self, at, until):
+        self.failures.append((at, self.state()))
         self.rate += 1
         self.wait(at, max(60 * 2 ** (self.rate - 1) if self.rate < 7 else 3600, until - at))
 
+    def refused(self, at):
+        """401: not worth retrying as it is, so no step of a ladder."""
+        self.failures.append((at, self.state()))
+        self.wait(at, 5)
+
     def streams(self, at):
         self.network = self.http = self.rate = 0
+        self.failures = []
         self.wait(at, 0)
 
+    def listener_ends(self, run, life):
+        """The next life knows what the file has. What it has not must be so young that it was being written."""
+        noted = life.ledger.failed + REAL_TIMER * run.speed + 0.002
+        while self.failures and self.failures[-1][0] > noted:
+            at, before = self.failures.pop()
+            run.is_behind(at, life, "a failed attempt")
+            self.__dict__.update(before)
 
-def evicts(stream, api):
-    """The stream ended because the account is used elsewhere."""
+
+def evicting_fault(stream, api):
+    """The fault that ended the stream because the account is used elsewhere; None: it ended otherwise."""
     for f in stream.faults:
         if f.kind == "disconnect" and (f.values.get("code", "10") in ("2", "6", "7") if api == 1 else f.values.get("type") == "ForceDisconnect"):
-            return stream.reason == "a fault: a disconnect message"
-    return stream.reason == "a fault: evicted" and api == 1
+            return f if stream.reason == "a fault: a disconnect message" else None
+    return stream.faults[-1] if stream.reason == "a fault: evicted" and api == 1 else None
 
 
-def check_ladders(run, events, faults, streams):
-    ladders, limit = Ladders(), None
+def check_ladders(run, events, faults, streams, attempts):
+    ladders, limit, last = Ladders(), None, 0
     ends = {id(s.end): s for s in streams if s.end}
     early = REAL_TIMER * run.speed + 0.002
-    for e in events:
+    happened = [(e.at, e) for e in events] + [(a.at, a) for a in attempts if not a.seen] + [(life.ended, life) for life in run.lives[:-1]]
+    for at, e in sorted(happened, key=lambda pair: pair[0]):
+        if isinstance(e, Life):
+            ladders.listener_ends(run, e)
+            if e.how == "stopped" and last == 401:
+                ladders.wait(at, 0)  # who stops a listener whose keys are refused does so to mend that
+            continue
+        unread = e.life and e.life.ended <= at  # it went before it had the answer
+        if isinstance(e, Attempt) or e.request:
+            late_head = isinstance(e, Event) and run.head_waits.pop(e.connection, None)  # the attempt was an earlier line
+            if at < ladders.allowed - early and not late_head:
+                raise Failed(f"{ladders.allowed - at:.3f} s too early (waited {at - ladders.since:.3f} s): {getattr(e, 'line', 'an attempt that was refused')}")
+        if isinstance(e, Attempt):
+            run.refused += 1
+            if not unread:
+                ladders.network_failed(at)
+            continue
         f = faults.get(e.fault)
         if e.of_script and f.kind == "rate-limit":
             limit = f.at + f.number("seconds")
         elif e.over:
-            stream = ends[id(e)]
-            if evicts(stream, run.api):
-                ladders.http_failed(e.at, 0)
+            evicting = evicting_fault(ends[id(e)], run.api)
+            if evicting and not unread:
+                ladders.http_failed(at, 0, evicting.at)
             else:
-                ladders.wait(e.at, 0)
-        elif e.request:
-            late_head = run.head_waits.pop(e.connection, None)  # the attempt was an earlier line
-            if e.at < ladders.allowed - early and not run.ended_near(ladders.since) and not late_head:
-                raise Failed(f"{ladders.allowed - e.at:.3f} s too early (waited {e.at - ladders.since:.3f} s): {e.line}")
-            if e.head_waits:
-                run.head_waits[e.connection] = True
-                continue
-            if e.streams:
-                ladders.streams(e.at)
-                continue
-            before = vars(ladders).copy()
+                ladders.wait(at, 0)
+        elif e.head_waits:
+            run.head_waits[e.connection] = True
+        elif e.streams:
+            ladders.streams(at)
+        elif e.request and not unread:
+            last = e.status or last
             if e.handshake:
-                ladders.network_failed(e.at)
+                ladders.network_failed(at)
             elif e.status == 420 or e.status == 429:
-                ladders.rate_limited(e.at, limit if f is None and e.status == 429 else 0)
-            elif e.status == 401:  # not worth retrying as it is: not a step of this ladder
-                ladders.wait(e.at, 5)
+                ladders.rate_limited(at, limit if f is None and e.status == 429 else 0)
+            elif e.status == 401:
+                ladders.refused(at)
             elif e.stream_request:  # web pages, other JSON, redirects and statuses
-                ladders.http_failed(e.at, f.number("retry-after") if f else 0)
-            if run.ended_near(e.at):
-                ladders.__dict__.update({name: before[name] for name in ("network", "http", "rate")})
+                ladders.http_failed(at, f.number("retry-after") if f else 0)
 
 
 # ---- the spool ----
@@ -213,17 +316,21 @@ def check_posts(run, streams, records):
             raise Failed(f"tweet {index} has the text {text!r}")
     exact = 0
     for number, stream in enumerate(streams):
-        until = streams[number + 1].begin.at if number + 1 < len(streams) else float("inf")
+        after = streams[number + 1] if number + 1 < len(streams) else None
+        until = after.begin.at if after else float("inf")
         got = [index for at, index, _ in posts if stream.begin.at <= at < until]
         stream.got = len(got)
         kinds = {f.kind for f in stream.faults}
-        # The listener went in it, or before it had read anything of it.
-        gone = any(stream.begin.at <= k < until for k in run.kills) or run.ended_near(stream.begin.at)
+        # The listener's end was this stream's: it had not come to the server's, or the ledger's file would have that.
+        legs = stream.life.ledger.legs
+        stream.left = bool(after and after.life != stream.life
+                           and not (legs and legs[0][0] >= stream.begin.at - run.step and legs[0][1] not in ABSENT))
         if not kinds & {"quiet", "duplicate", "reorder"} and got != list(range(got[0], got[0] + len(got)) if got else []):
             raise Failed(f"holes or disorder in what {stream.begin.line} brought: {got}")
         sent = stream.end.messages
-        unknown = stream.reason == "a fault: reset" or any(f.kind == "gzip" and f.values.get("how") == "corrupt" for f in stream.faults) or gone
-        if len(got) > sent + (gone or "late-flush" in kinds) or (len(got) < sent and not unknown):  # one may be read before it is counted
+        corrupt = any(f.kind == "gzip" and f.values.get("how") == "corrupt" for f in stream.faults)
+        unknown = stream.reason == "a fault: reset" or corrupt or stream.left
+        if len(got) > sent or (len(got) < sent and not unknown):
             raise Failed(f"{len(got)} tweets in the spool of {sent} sent: {stream.end.line}")
         exact += not unknown
     return exact
@@ -234,42 +341,97 @@ CAUSES = {"a fault: ended in order": {"server", "network"}, "a fault: reset": {"
           "a fault: evicted": {"server", "network"}, "a fault: a disconnect message": {"server", "network"}}
 
 
+def causes_of(run, stream, cause):
+    """What its loss may be blamed on; `cause` is what it is, to tell a stall by."""
+    corrupt = any(f.kind == "gzip" and f.values.get("how") == "corrupt" for f in stream.faults)
+    if stream.left:
+        return {stream.life.how}
+    if stream.reason == "the client closed it":
+        return {"network"} if corrupt and cause != "stall" else {"stall"}
+    return CAUSES[stream.reason]
+
+
+def seen_streams(run, streams, gaps, counts):
+    """Without those that the listener cannot have known of, and does not tell of.
+
+    One that is reset takes with it what the listener's kernel has, the answer's head too; but only in the time that a listener needs to read
+    a head. One that began just before its listener ended may be unknown to it, or to the ledger's file."""
+    seen = []
+    for s, after in zip(streams, streams[1:] + [None]):
+        reset = s.reason == "a fault: reset" and not s.got and s.end.at - s.begin.at < REAL_SLACK * run.speed
+        ended = s.left and not s.life.ledger.knows(s, run.step)
+        if ended:
+            run.is_behind(s.begin.at, s.life, "the beginning of a stream")
+            if s.got and not s.life.ledger.begun:  # it is written before anything of a source's first stream is read
+                raise Failed(f"a first stream is in the spool and not in the ledger: {s.begin.line}")
+        until = after.begin.at - run.step if after else float("inf")
+        told = any(s.begin.at - run.step <= moment < until for moment in counts + [g[0] for g in gaps] + [g[1] for g in gaps])
+        if told or not (reset or ended):
+            seen.append(s)
+    return seen
+
+
+def take_outage(before, after, step, ends, gaps):
+    """The gaps that tell of the outage between these streams, taken away from `gaps`; in it the lives `ends` ended."""
+    for life in ends:
+        for row in life.ledger.rows:  # what the killed life told, and could not say any more that it had
+            if gaps and gaps[0] == row:
+                del gaps[0]
+    if not gaps:
+        raise Failed(f"no gap between {before.end.line} and {after.begin.line}")
+    rows = [gaps.pop(0)]
+    while rows[-1][1] < after.begin.at - step and gaps and gaps[0][0] == rows[-1][1]:
+        rows.append(gaps.pop(0))
+    if len(rows) > 1 and not ends:
+        raise Failed(f"{len(rows)} gaps {rows} between {before.end.line} and {after.begin.line}")
+    return rows
+
+
+def check_beginning(run, before, ends, rows):
+    """Where the outage begins: with the loss, or, after a kill, where the file of then says; how far that may be off is known."""
+    began, cause = rows[0][0], rows[0][2]
+    closed = before.reason == "the client closed it"
+    due = before.end.at - (STALL if closed and cause == "stall" else 0)
+    ledger = ends[0].ledger if ends else None
+    if ledger and (not ledger.legs or not ledger.knows(before, run.step)):
+        said = ledger.legs[0][0] if ledger.legs else ledger.alive
+        if abs(began - said) > 0.005:
+            raise Failed(f"a gap from {began - said:+.3f} s of what the ledger's file said at the listener's end, {ends[0].ended}: {rows}")
+        if not ledger.legs:
+            run.is_behind(ledger.alive + SIGN_OF_LIFE, ends[0], "the sign of life")
+        if not ledger.knows(before, run.step):
+            run.is_behind(before.begin.at, ends[0], "the beginning of a stream")
+        if began > due + run.tolerance:
+            raise Failed(f"a gap that begins {began - due:.3f} s after {before.end.line}")
+        return
+    # A client that closes is noticed by the simulator only later; what the simulator does is logged before (the fault) and after it (the end).
+    earliest = due - run.tolerance if closed else before.faults[-1].at - run.step
+    run.note(began - due)
+    if not earliest <= began <= due + run.tolerance:
+        raise Failed(f"a gap that begins {began - due:+.3f} s from {before.end.line}")
+    if cause not in causes_of(run, before, cause):
+        raise Failed(f"cause {cause}, not {causes_of(run, before, cause)}: {before.end.line}")
+
+
 def check_gaps(run, streams, records):
-    """One outage between two streams, told once, with its beginning, end and cause."""
-    tolerance = 1 + REAL_SLACK * run.speed
+    """Each outage between two streams is told once, from its beginning to its end, in rows that touch, with its causes."""
     gaps = [(seconds(r["body"]["started_at"]), seconds(r["body"]["ended_at"]), r["body"]["cause"]) for r in records if r["kind"] == "gap"]
-    # A stream that began in the moment in which the listener ended may be unknown to its ledger: then no outage ended with it.
-    # So may one that was reset before anything of it was read.
-    unseen = [s for s in streams if (s.reason == "the client closed it" and run.ended_near(s.begin.at)) or (s.reason == "a fault: reset" and not s.got)]
-    streams = streams[:1] + [s for s in streams[1:] if s not in unseen or any(-0.2 <= g[1] - s.begin.at <= 3 for g in gaps)]
+    counts = [seconds(r["body"]["from"]) for r in records if r["kind"] == "count"]
+    streams = seen_streams(run, streams, gaps, counts)
     for before, after in zip(streams, streams[1:]):
-        gone = any(before.begin.at <= k <= after.begin.at for k in run.kills) or run.ended_near(after.begin.at)
-        rows = [g for g in gaps if before.begin.at - 0.01 <= g[0] < after.begin.at]
-        gaps = [g for g in gaps if g not in rows]
-        if gone and (run.ended_near(before.begin.at) or run.ended_near(after.begin.at)):
-            continue  # nor is it sure that the file had what began or was told then: it may be told twice, or not
-        if not rows and before in unseen:
-            continue
-        if not rows or (len(rows) > 1 and not gone):
-            raise Failed(f"{len(rows)} gaps {rows} between {before.end.line} and {after.begin.line}")
-        for a, b in zip(rows, rows[1:]):
-            if a[1] != b[0]:
-                raise Failed(f"legs of one outage that do not touch: {rows}")
-        began, ended = rows[0][0], rows[-1][1]
-        closed = before.reason == "the client closed it"
-        corrupt = any(f.kind == "gzip" and f.values.get("how") == "corrupt" for f in before.faults)
-        stalled = closed and not gone and rows[0][2] == "stall"
-        due = before.end.at - (STALL if stalled else 0)
-        # A kill is known to the ledger by the last second in which the listener was noted as alive, by a synced file, which takes real time.
-        # Each program's clock has whole milliseconds of real time.
-        step = REAL_TIMER * run.speed + 0.002
-        sooner = 1.5 + REAL_SYNC * run.speed if gone else tolerance if closed else step
-        run.worst = max(run.worst, abs(began - due) if not gone else 0, abs(ended - after.begin.at))
-        if not -sooner <= began - due <= tolerance or not -step <= ended - after.begin.at <= tolerance:
-            raise Failed(f"a gap from {began - due:+.3f} s to {ended - after.begin.at:+.3f} s of what was done: {before.end.line}, {after.begin.line}")
-        cause = {"network"} if closed and corrupt and not stalled else {"stall"} if closed else CAUSES[before.reason]
-        if not gone and rows[0][2] not in cause:
-            raise Failed(f"cause {rows[0][2]}, not {cause}: {before.end.line}")
+        ends = [life for life in run.lives if before.life.number <= life.number < after.life.number]
+        rows = take_outage(before, after, run.step, ends, gaps)
+        check_beginning(run, before, ends, rows)
+        ended = rows[-1][1]
+        run.note(ended - after.begin.at)
+        if not -run.step <= ended - after.begin.at <= run.tolerance:
+            raise Failed(f"a gap that ends {ended - after.begin.at:+.3f} s from {after.begin.line}: {rows}")
+        for life in ends:
+            there = [cause for began, until, cause in rows if began <= life.gone < until]
+            if life.how == "killed" and not life.ledger.running:  # it is as if that life had not been
+                run.is_behind(life.attempted or life.ended, life, "the listener's start")
+            elif there != [life.how]:
+                raise Failed(f"the listener was {life.how} at {life.gone}, not {there}: {rows}")
     if gaps:
         raise Failed(f"gaps that nobody made: {gaps}")
 
@@ -285,10 +447,13 @@ class Run:
         self.api = dice.choice((1, 2))
         self.count, self.over = dice.randint(2, most), over or dice.randint(15, 80)
         self.without = ("--faults-without", without) if without else ()
-        self.lives = dice.choice((0, 0, 1, 2)) if lives is None else lives
-        self.moments = sorted(dice.uniform(1, self.over) for _ in range(self.lives))
-        self.ends = [dice.choice(("kill", "stop")) for _ in range(self.lives)]
-        self.kills, self.head_waits, self.worst, self.exact = [], {}, 0.0, 0
+        ends = dice.choice((0, 0, 1, 2)) if lives is None else lives
+        self.moments = sorted(dice.uniform(1, self.over) for _ in range(ends))
+        self.ends = [dice.choice(("killed", "stopped")) for _ in range(ends)]
+        self.lives, self.head_waits, self.exact, self.refused = [], {}, 0, 0
+        self.step = REAL_TIMER * self.speed + 0.002  # between the clocks of two programs, each of whole milliseconds
+        self.tolerance = 1 + REAL_SLACK * self.speed
+        self.offsets, self.behind = [], 0.0  # of beginnings and ends of gaps; of the ledger's file, in real seconds
         with _lock:
             _number[0] += 1
             number = _number[0]
@@ -297,13 +462,26 @@ class Run:
         self.address = f"127.{1 + number // 62500}.{number // 250 % 250}.{1 + number % 250}"  # so that no other run takes the port while it refuses
         self.running = []
 
-    def ended_near(self, moment):
-        """The listener ended then, or so soon after that the ledger's file may not have it."""
-        return any(abs(k - moment) < 0.3 * self.speed for k in self.kills)
+    def note(self, offset):
+        self.offsets.append(abs(offset))
 
-    def start(self, name, *arguments):
-        process = Process(f"{name}-{self.home.name}", *arguments)
+    def is_behind(self, moment, life, what):
+        """The ledger's file did not have what happened then when the listener ended: only while that was being written."""
+        behind = (life.ended - moment) / self.speed
+        self.behind = max(self.behind, behind)
+        if behind > REAL_SYNC:
+            raise Failed(f"{what} was not in the ledger's file {behind:.3f} s (of real time) later, when the listener was {life.how}")
+
+    def start(self, name, *arguments, environment=None):
+        process = Process(f"{name}-{self.home.name}", *arguments, environment=environment)
         self.running.append(process)
+        return process
+
+    def listen(self):
+        path = self.home / f"connects{len(self.lives)}"
+        asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
+        process = self.start("listen", "listen", "-c", self.conf, environment={"LD_PRELOAD": str(LIBRARY), "CONNECTS_FILE": str(path), "ASAN_OPTIONS": asan})
+        self.lives.append(Life(len(self.lives), process, path))
         return process
 
     def configure(self):
@@ -351,28 +529,27 @@ class Run:
         wait_until("the simulator to listen", lambda: "listening on http" in self.simulator.log(), alive=[self.simulator])
         self.base = next(w for w in self.simulator.log().split() if w.startswith("http://"))
         self.configure()
-        listen = self.start("listen", "listen", "-c", self.conf)
+        listen, sources = self.listen(), self.home / "spool/sources"
         etl = self.start("etl", "etl", "-c", self.conf) if self.postgres else None
         wait_until("the first stream", lambda: "-> 200 account" in self.simulator.log(), alive=[self.simulator, listen])
         first = self.clock.now()
         for moment, how in zip(self.moments, self.ends):
             wait_until("the listener's turn", lambda: self.clock.now() >= first + moment, alive=[self.simulator, listen])
             wait_until("the listener's start", lambda: "listening on" in listen.log(), alive=[self.simulator, listen])  # it heeds SIGTERM then
-            self.kills.append(self.clock.now())
-            listen.kill() if how == "kill" else listen.stop()
-            listen = self.start("listen", "listen", "-c", self.conf)
+            self.lives[-1].end(self.clock, how, sources)
+            listen = self.listen()
         self.wait_for_end(listen)
         # A server that stops ends its stream in order: what it has sent is read.
         self.simulator.stop()
-        sources = self.home / "spool/sources"
         wait_until("the end of the stream", lambda: '"legs":[{' in sources.read_text(), alive=[listen])
-        listen.stop()
+        self.lives[-1].end(self.clock, "stopped", sources)
         return etl
 
     def judge(self, etl):
         events, faults, streams = read_log(self.simulator.log())
         records = read_spool(self.home / "spool")
-        check_ladders(self, events, faults, streams)
+        attempts = read_attempts(self, events)
+        check_ladders(self, events, faults, streams, attempts)
         self.exact = check_posts(self, streams, records)
         check_gaps(self, streams, records)
         for process in self.running:
@@ -400,8 +577,9 @@ class Run:
         try:
             etl = self.play()
             self.judge(etl)
-        except BaseException:
-            print(f"seed {self.seed} (api {self.api}, {self.count} faults over {self.over} s, lives {list(zip(self.moments, self.ends))}): {self.home}", flush=True)
+        except BaseException as error:
+            print(f"seed {self.seed} (api {self.api}, {self.count} faults over {self.over} s, lives {list(zip(self.moments, self.ends))}): {self.home}: {error}",
+                  flush=True)
             raise
         finally:
             for process in self.running:
@@ -411,6 +589,18 @@ class Run:
             process.path.unlink()
         shutil.rmtree(self.home)
         return self
+
+
+def check_precision(done):
+    """Each gap may be off by what a loaded machine takes to notice. That is rare, so that a time that is always some seconds off is seen:
+    at most one in a hundred beginnings and ends is more than a second off (and one, in a short play). Returns that in words."""
+    offsets = [offset for run in done for offset in run.offsets]
+    off = sum(offset > 1 for offset in offsets)
+    words = (f"{off} of {len(offsets)} beginnings and ends of gaps more than 1 s off, {max(offsets, default=0):.2f} s the farthest; at the listener's ends the"
+             f" ledger's file was at most {max((run.behind for run in done), default=0):.3f} s of real time behind")
+    if off > max(1, len(offsets) // 100):
+        raise Failed(words)
+    return words
 
 
 def play(seeds, speed, parallel=1, progress=None, postgres_every=0, **options):

@@ -13,6 +13,7 @@ RUNS, SPEED = 4, 50
 def test_spool_ledger_and_ladders_are_as_random_fault_scripts_made_them():
     done, wrong = faults.play(range(SEED, SEED + RUNS), SPEED, parallel=4, postgres_every=RUNS, over=30)
     assert not wrong, "\n".join(f"seed {seed}: {why}" for seed, why in wrong)
+    faults.check_precision(done)
     assert len(done) == RUNS and sum(run.exact for run in done) >= RUNS // 2, [(run.seed, run.exact) for run in done]
 
 
