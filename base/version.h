@@ -8,8 +8,9 @@
 /* The version of the project in CMakeLists.txt, as "0.1.0". */
 extern const char version_number[];
 
-/* The commit, abbreviated as git does it, with "+changes" behind it when the sources differed from it. A build
- * from a release archive has the archive's commit; one from sources that nothing is known of has "unknown". */
+/* The commit, abbreviated as git does it, with "+changes" behind it when the sources differed from it. A
+ * build from a release archive has the archive's commit; one from sources that nothing is known of has
+ * "unknown". */
 extern const char version_commit[];
 
 #endif
