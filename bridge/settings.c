@@ -3,6 +3,10 @@
 #include "bridge/address.h"
 #include "bridge/frame.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 static const char *const plain_choices[] = {"text", "json", "off", NULL};
 static const char *const start_choices[] = {"now", "on_client", NULL};
 static const char *const when_full_choices[] = {"stop", "drop_oldest", NULL};
@@ -59,6 +63,32 @@ static void check_section(struct config *c, const struct config_section *s, void
         c, place.line ? place : config_section_place(s),
         "end_marker does not fit plain = json, since JSON itself can look like it: it needs one of "
         "g-k m o-q v-z or of ! # $ %% & ' ( ) * ; < = > ? @ ^ _ ` | ~, and neither \" nor \\");
+}
+
+char *bridge_default_spool(const char *folder, const char *path)
+{
+    static const char services[] = "/etc/roost", suffix[] = ".conf";
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t length = strlen(name), above = strlen(folder);
+    char *spool = NULL;
+    if (above < sizeof services - 1 || strcmp(folder + above - (sizeof services - 1), services) ||
+        length < sizeof suffix || strcmp(name + length - (sizeof suffix - 1), suffix) ||
+        !strcmp(name, "roost.conf")) {
+        return strdup("/var/lib/roost/spool");
+    }
+    int bytes = (int)(length - (sizeof suffix - 1));
+    return asprintf(&spool, "/var/lib/roost/%.*s/spool", bytes, name) < 0 ? NULL : spool;
+}
+
+static void place_spool(struct config *c)
+{
+    const struct config_section *s = config_first(c, "bridge");
+    struct bridge_settings *b = config_settings(c, "bridge");
+    if (b && (!s || !config_key_place(s, "spool_dir").line)) {
+        char *spool = config_keep(c, bridge_default_spool(config_folder(c), config_path(c)), free);
+        b->spool_dir = spool ? spool : b->spool_dir; /* without memory the whole file is refused */
+    }
 }
 
 #define AT(field) offsetof(struct bridge_settings, field)
@@ -134,4 +164,5 @@ const struct config_kind bridge_kind = {
     .key_count = sizeof keys / sizeof keys[0],
     .settings_size = sizeof(struct bridge_settings),
     .check = check_section,
+    .check_all = place_spool,
 };

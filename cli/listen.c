@@ -15,6 +15,7 @@
 #include "bridge/gap.h"
 #include "cli/command.h"
 #include "cli/kinds.h"
+#include "cli/neighbours.h"
 #include "ingest/ledger_file.h"
 #include "ingest/report.h"
 #include "ingest/set_aside.h"
@@ -498,7 +499,7 @@ static int open_bridge(struct listener *l, struct err *e)
     const struct bridge_events events = {.first_client = on_first_client, .room = on_room, .user = l};
     l->bridge = bridge_open(&l->loop, l->bridge_settings, &events, e);
     if (!l->bridge) {
-        return -1;
+        return neighbours_blame(l->config, e);
     }
     if (asprintf(&l->streamed_path, "%s/streamed", l->bridge_settings->spool_dir) < 0) {
         l->streamed_path = NULL;

@@ -1,6 +1,7 @@
 /* cli/main.c - `roost SUBCOMMAND ...`: finds the subcommand and hands it its arguments. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "cli/command.h"
 
 #include <locale.h>
@@ -81,7 +82,7 @@ int main(int argc, char **argv)
     }
     const char *name = argv[1];
     if (strcmp(name, "--version") == 0) {
-        printf("roost %s\n", ROOST_VERSION);
+        printf("roost %s (commit %s)\n", version_number, version_commit);
         return 0;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {

@@ -1,6 +1,6 @@
 # What every target is compiled with, and the libraries each room may use.
 add_library(roost_options INTERFACE)
-target_compile_definitions(roost_options INTERFACE _GNU_SOURCE ROOST_VERSION="${PROJECT_VERSION}")
+target_compile_definitions(roost_options INTERFACE _GNU_SOURCE)
 target_include_directories(roost_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
 target_compile_options(roost_options INTERFACE -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
   $<$<NOT:$<BOOL:$<TARGET_PROPERTY:ROOST_TEST>>>:-Wconversion> -fno-omit-frame-pointer)
@@ -12,6 +12,7 @@ if(ROOST_SANITIZE)
   target_link_options(roost_options INTERFACE -fsanitize=${ROOST_SANITIZE})
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_options(roost_options INTERFACE -fstack-protector-strong -D_FORTIFY_SOURCE=2)
+  target_link_options(roost_options INTERFACE LINKER:-z,relro,-z,now)
 endif()
 find_package(Threads REQUIRED)
 target_link_libraries(roost_options INTERFACE Threads::Threads m)

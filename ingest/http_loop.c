@@ -1,5 +1,8 @@
 #include "ingest/http_loop.h"
 
+#include "base/version.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { READ_SIZE = 16 * 1024, KEEPALIVE_SECONDS = 60 };
@@ -226,6 +229,8 @@ static const char *certificate_file(void)
 CURLcode http_loop_set_options(CURL *easy, int64_t connect_ms, bool accept_any_certificate)
 {
     CURLcode bad = CURLE_OK;
+    char agent[64]; /* libcurl copies it */
+    snprintf(agent, sizeof agent, "roost/%s", version_number);
     bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     /* One endless answer gains nothing from HTTP/2, and its windows would come between us and TCP's when
      * pausing. */
@@ -242,7 +247,7 @@ CURLcode http_loop_set_options(CURL *easy, int64_t connect_ms, bool accept_any_c
     bad |= curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     /* A name being looked up must not delay a stop: libcurl leaves its resolver thread to end by itself. */
     bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "roost/" ROOST_VERSION);
+    bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, agent);
     bad |= curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "deflate, gzip");
     if (certificate_file()) {
         bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, certificate_file());

@@ -1,6 +1,7 @@
 #include "sinks/migrate.h"
 
 #include "base/clock.h"
+#include "base/version.h"
 #include "sinks/postgres_error.h"
 #include "sinks/postgres_link.h"
 #include "sinks/postgres_partitions.h"
@@ -56,7 +57,7 @@ static int apply(struct postgres_link *link, const struct schema_version *v, str
 {
     char number[16];
     snprintf(number, sizeof number, "%d", v->number);
-    const char *values[] = {number, v->what, ROOST_VERSION};
+    const char *values[] = {number, v->what, version_number};
     if (postgres_link_run(link, "BEGIN", e)) {
         return -1;
     }

@@ -120,3 +120,24 @@ Test(settings, each_wrong_value_of_the_section_is_named)
                  text);
     cr_assert_eq(set.spool_sync, 0);
 }
+
+Test(settings, a_second_configuration_of_the_services_has_a_spool_of_its_own)
+{
+    const struct {
+        const char *folder, *path, *spool;
+    } cases[] = {
+        {"/etc/roost", "/etc/roost/roost.conf", "/var/lib/roost/spool"},
+        {"/etc/roost", "/etc/roost/news.conf", "/var/lib/roost/news/spool"},
+        {"/etc/roost", "a.b.conf", "/var/lib/roost/a.b/spool"},
+        {"/usr/local/etc/roost", "/usr/local/etc/roost/x.conf", "/var/lib/roost/x/spool"},
+        {"/etc/roost", "/etc/roost/news", "/var/lib/roost/spool"},
+        {"/etc/roost", "/etc/roost/.conf", "/var/lib/roost/spool"},
+        {"/home/ada", "/home/ada/news.conf", "/var/lib/roost/spool"},
+        {"/", "/news.conf", "/var/lib/roost/spool"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *spool = bridge_default_spool(cases[i].folder, cases[i].path);
+        cr_expect_str_eq(spool, cases[i].spool, "%s", cases[i].path);
+        free(spool);
+    }
+}
