@@ -189,7 +189,11 @@ static void block_signals(struct caretaker *c)
 
 static void tell(void *user, struct buffer *json)
 {
-    etl_status_tell(((struct caretaker *)user)->job, json);
+    const struct caretaker *c = user;
+    const struct etl_settings *etl = config_settings(c->config, "etl");
+    service_add_text(json, "consumer", etl->consumer);
+    buffer_print(json, ",\"batch_interval_seconds\":%.2f", (double)etl->batch_interval / 1000.0);
+    etl_status_tell(c->job, json);
 }
 
 static void line(void *user, char *text, size_t size)
