@@ -57,6 +57,11 @@ int64_t clock_real_ms(void)
     return read_us(CLOCK_BOOTTIME) / 1000;
 }
 
+int64_t clock_monotonic_us(void)
+{
+    return read_us(CLOCK_MONOTONIC);
+}
+
 int64_t clock_timer_ms(int64_t ms)
 {
     return test && ms > 0 ? ms / test->speed + (ms % test->speed > 0) : ms;

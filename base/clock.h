@@ -49,6 +49,10 @@ int64_t clock_test_speed(void);
  * epoll_wait, libcurl. `ms` itself without the hook, and when it is 0 or negative ("no limit"). */
 int64_t clock_timer_ms(int64_t ms);
 
+/* CLOCK_MONOTONIC in microseconds whatever the hook says: as real, but it stands still while the machine
+ * sleeps, so nothing is late after it has slept. */
+int64_t clock_monotonic_us(void);
+
 /* CLOCK_BOOTTIME in milliseconds whatever the hook says: for deadlines of work that takes real time. */
 int64_t clock_real_ms(void);
 

@@ -333,6 +333,34 @@ void bridge_count(const struct bridge *b, struct bridge_numbers *numbers)
     numbers->appended = spool_last(b->spool);
     numbers->held = spool_held(b->spool);
     numbers->first = spool_first(b->spool);
+    numbers->spool_bytes = spool_bytes(b->spool);
+    numbers->full = b->full;
+}
+
+static bool is_connected(const struct bridge *b, const char *consumer)
+{
+    for (const struct peer *p = b->peers; p; p = p->next) {
+        if ((p->state == PEER_NUMBERED || p->state == PEER_WELCOMED) && strcmp(p->consumer, consumer) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void bridge_each_consumer(const struct bridge *b,
+                          void (*tell)(void *user, const struct bridge_consumer *consumer), void *user)
+{
+    size_t count;
+    const struct spool_consumer *known = spool_consumers(b->spool, &count);
+    for (size_t i = 0; i < count; i++) {
+        tell(user,
+             &(struct bridge_consumer){known[i].name, known[i].acknowledged, is_connected(b, known[i].name)});
+    }
+}
+
+const char *bridge_spool_identity(const struct bridge *b)
+{
+    return spool_identity(b->spool);
 }
 
 static void on_spool_closed(void *user)

@@ -11,6 +11,7 @@
 #include "bridge/post.h"
 #include "bridge/settings.h"
 
+#include <stdbool.h>
 #include <uv.h>
 
 struct bridge;
@@ -46,8 +47,22 @@ struct bridge_numbers {
     uint64_t appended, held, first; /* sequences: newest in the spool, newest synced, oldest kept */
     size_t plain_clients, numbered_clients;
     uint64_t plain_dropped; /* slow plain clients that were closed */
+    uint64_t spool_bytes;   /* on disk */
+    bool full;              /* the latest post was refused */
 };
 void bridge_count(const struct bridge *b, struct bridge_numbers *numbers);
+
+/* A consumer that the spool knows: what it has committed, whether it has a connection now. */
+struct bridge_consumer {
+    const char *name;
+    uint64_t position;
+    bool connected;
+};
+
+/* Calls tell for each of them, in the order in which they became known. */
+void bridge_each_consumer(const struct bridge *b,
+                          void (*tell)(void *user, const struct bridge_consumer *consumer), void *user);
+const char *bridge_spool_identity(const struct bridge *b);
 
 /* Stops listening, syncs what was published, lets numbered clients take what is held for at most `grace_ms`,
  * closes all clients, then calls done(user) on the loop; the bridge is freed just before. */

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/number.h"
+#include "base/watchdog.h"
 #include "bridge/address.h"
 #include "bridge/frame.h"
 
@@ -112,11 +113,13 @@ void bridge_client_disconnect(struct bridge_client *c)
 /* Waits for the socket. 1: ready; 0: the deadline passed or interrupted; -1: poll failed. */
 static int wait_for(struct bridge_client *c, int fd, short events, int64_t deadline_ms)
 {
+    const int slice = watchdog_slice_ms();
     for (;;) {
         int64_t left = deadline_ms - clock_real_ms();
         struct pollfd fds[2] = {{.fd = fd, .events = events}, {.fd = c->wake, .events = POLLIN}};
-        int n = poll(fds, 2, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left);
-        if (n < 0 && errno == EINTR) {
+        int n = poll(fds, 2, left < 0 ? 0 : left > slice ? slice : (int)left);
+        if ((n < 0 && errno == EINTR) || (n == 0 && left > slice)) {
+            watchdog_progress();
             continue;
         }
         if (n < 0) {

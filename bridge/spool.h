@@ -121,6 +121,9 @@ void spool_rewind(struct spool *s, const char *name, uint64_t sequence);
 /* The position of a known consumer; false: not known. */
 bool spool_acknowledged(const struct spool *s, const char *name, uint64_t *sequence);
 
+/* All known consumers; valid until one is added or forgotten. */
+const struct spool_consumer *spool_consumers(const struct spool *s, size_t *count);
+
 /* A consumer that will not come back: from now on nothing is kept for it, and what was kept for it alone goes
  * at once. ERR_REJECT: it is not known. ERR_RETRY: the positions are being written just now, nothing has
  * changed; or they could not be written: then it is forgotten here, and the file follows as soon as it can

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/number.h"
+#include "base/watchdog.h"
 #include "bridge/frame.h"
 #include "bridge/spool_parts.h"
 
@@ -82,6 +83,7 @@ int spool_read_consumers(struct spool *s, struct err *e)
 static void write_file(uv_work_t *work)
 {
     struct spool *s = work->data;
+    watchdog_errand_runs("consumers file");
     char path[SPOOL_FOLDER_MAXIMUM + 64];
     spool_path(s, path, "consumers");
     s->consumers_status = file_replace(path, buffer_view(&s->consumers_bytes), 0640, &s->consumers_error);
@@ -99,6 +101,7 @@ static void plan(struct spool *s)
 static void after_write(uv_work_t *work, int status)
 {
     struct spool *s = work->data;
+    watchdog_errand_done("consumers file");
     s->consumers_writing = false;
     s->consumers_failed = s->consumers_status || status;
     if (s->consumers_failed) {
@@ -142,7 +145,9 @@ void spool_write_consumers(struct spool *s)
     s->consumers_work.data = s;
     s->consumers_writing = !buffer_failed(&s->consumers_bytes) &&
                            uv_queue_work(s->loop, &s->consumers_work, write_file, after_write) == 0;
-    if (!s->consumers_writing) {
+    if (s->consumers_writing) {
+        watchdog_errand_given("consumers file");
+    } else {
         s->consumers_failed = true;
         plan(s);
     }
@@ -272,6 +277,12 @@ void spool_name_owed(const struct spool *s, uint64_t first, uint64_t last, struc
                          (unsigned long long)lacking);
         }
     }
+}
+
+const struct spool_consumer *spool_consumers(const struct spool *s, size_t *count)
+{
+    *count = s->consumer_count;
+    return s->consumers;
 }
 
 bool spool_acknowledged(const struct spool *s, const char *name, uint64_t *sequence)

@@ -6,6 +6,7 @@
  * until that is done.
  */
 #include "base/clock.h"
+#include "base/watchdog.h"
 #include "bridge/spool_parts.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ void spool_tell_held(const struct spool *s)
 static void sync_files(uv_work_t *work)
 {
     struct spool *s = work->data;
+    watchdog_errand_runs("spool sync");
     s->sync_errno = 0;
     for (size_t i = 0; i < s->sync_file_count && !s->sync_errno; i++) {
         bool folder = s->sync_files[i] == s->folder_fd;
@@ -71,6 +73,7 @@ static void sync_failed(struct spool *s)
 static void after_sync(uv_work_t *work, int status)
 {
     struct spool *s = work->data;
+    watchdog_errand_done("spool sync");
     s->syncing = false;
     if (s->sync_errno || status) {
         s->sync_errno = s->sync_errno ? s->sync_errno : EIO;
@@ -140,6 +143,7 @@ static void start_sync(struct spool *s)
         sync_failed(s);
         return;
     }
+    watchdog_errand_given("spool sync");
     s->folder_dirty = false;
     s->syncing = true;
 }

@@ -9,12 +9,13 @@ struct command {
     const char *help;  /* the rest of `roost NAME --help` */
     /* argv[0] is the subcommand's name; "--help" has been answered already. Returns the exit status: 0 all
      * right, 1 the operation failed and trying again may help, 2 usage, configuration, schema or credentials
-     * are wrong. */
+     * are wrong. `status` alone has those of monitoring plugins. */
     int (*run)(int argc, char **argv);
 };
 
 extern const struct command listen_command, etl_command, run_command, migrate_command, check_command,
-    simulate_command, tail_command, audit_command, spool_command, consumer_command, rules_command;
+    simulate_command, tail_command, audit_command, spool_command, consumer_command, rules_command,
+    status_command;
 
 /* Says on stderr what is wrong with the arguments and how to get help; returns 2. */
 int command_misuse(const struct command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

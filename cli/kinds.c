@@ -5,6 +5,7 @@
 #include "bridge/settings.h"
 #include "cli/check.h"
 #include "cli/command.h"
+#include "config/service.h"
 #include "etl/settings.h"
 #include "ingest/settings.h"
 #include "sinks/sinks.h"
@@ -12,8 +13,8 @@
 #include <getopt.h>
 #include <stdio.h>
 
-const struct config_kind *const all_kinds[] = {&source_kind, &filter_kind, &bridge_kind, &etl_kind,
-                                               &sink_kind};
+const struct config_kind *const all_kinds[] = {&source_kind, &filter_kind, &bridge_kind,
+                                               &etl_kind,    &sink_kind,   &service_kind};
 const size_t all_kind_count = sizeof all_kinds / sizeof *all_kinds;
 
 const char *kinds_path_and_words(const struct command *c, int argc, char **argv, int most)
@@ -59,14 +60,16 @@ struct config *kinds_load(const char *path, const char *const *used)
     return c;
 }
 
-struct config *kinds_reload(const char *path, const char *const *used, const struct log_context *log)
+struct config *kinds_reload(const char *path, const char *const *used, const struct log_context *log,
+                            struct err *first)
 {
     struct config *c = config_load_for(path, all_kinds, all_kind_count, used);
     size_t mistakes = c ? config_mistakes(c) : 0;
     for (size_t i = 0; i < mistakes; i++) {
         log_error(log, "%s", config_mistake_text(c, i));
     }
-    if (mistakes) {
+    if (mistakes || !c) {
+        err_set(first, ERR_FATAL, "%s", mistakes ? config_mistake_text(c, 0) : "memory is out");
         config_free(c);
         return NULL;
     }

@@ -5,7 +5,7 @@
 
 #include "config/config.h"
 
-/* Every kind of section there is: [source], [filter], [bridge], [etl], [sink]. */
+/* Every kind of section there is: [source], [filter], [bridge], [etl], [sink], [service]. */
 extern const struct config_kind *const all_kinds[];
 extern const size_t all_kind_count;
 
@@ -23,8 +23,9 @@ const char *kinds_path_and_words(const struct command *c, int argc, char **argv,
  * the sources' secrets; NULL: all. */
 struct config *kinds_load(const char *path, const char *const *used);
 
-/* The same for a running service: the mistakes go to its log. */
+/* The same for a running service: the mistakes go to its log, and the first one to *first. */
 struct log_context;
-struct config *kinds_reload(const char *path, const char *const *used, const struct log_context *log);
+struct config *kinds_reload(const char *path, const char *const *used, const struct log_context *log,
+                            struct err *first);
 
 #endif

@@ -15,6 +15,7 @@
 #include "bridge/gap.h"
 #include "cli/command.h"
 #include "cli/kinds.h"
+#include "cli/listen_status.h"
 #include "cli/neighbours.h"
 #include "ingest/ledger_file.h"
 #include "ingest/report.h"
@@ -27,12 +28,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 
 enum { STATUS_EVERY_MS = 60000, CLOSE_GRACE_MS = 2000 };
 
 static const struct log_context context = {"listen", NULL};
-static const char *const used_sections[] = {"source", "filter", "bridge", NULL};
+static const char *const used_sections[] = {"source", "filter", "bridge", "service", NULL};
 
 struct older {
     struct config *config;
@@ -53,6 +53,7 @@ struct listener {
     struct set_aside *set_aside;
     struct ledger *ledger;
     struct versions *versions;
+    struct listen_status *status;
     char *streamed_path;
     struct source **sources; /* NULL members were told to stop */
     size_t count;            /* of sources opened */
@@ -72,8 +73,11 @@ static void finish_reload(struct listener *l);
 static int on_post(void *user, struct source *s, const struct post *post, struct err *e)
 {
     struct listener *l = user;
-    (void)s;
-    return bridge_publish(l->bridge, post, e);
+    int result = bridge_publish(l->bridge, post, e);
+    if (result == 0 && post->kind == POST_POST) {
+        listen_status_post(l->status, source_name(s), l->bridge);
+    }
+    return result;
 }
 
 static void on_final(void *user, struct source *s, const struct err *why)
@@ -91,6 +95,7 @@ static void on_final(void *user, struct source *s, const struct err *why)
 static void on_in_force(void *user, struct source *s, const struct version *version)
 {
     struct listener *l = user;
+    listen_status_version(l->status, source_name(s), version->name);
     versions_tell(l->versions, source_name(s), version);
 }
 
@@ -137,6 +142,7 @@ static void on_bridge_closed(void *user)
     uv_close((uv_handle_t *)&l->interrupted, NULL);
     uv_close((uv_handle_t *)&l->hung_up, NULL);
     uv_close((uv_handle_t *)&l->status_timer, NULL);
+    listen_status_close(l->status);
 }
 
 static void on_versions_closed(void *user)
@@ -210,7 +216,7 @@ static void stop_all(struct listener *l)
         return;
     }
     l->stopping = true;
-    sd_notify(0, "STOPPING=1");
+    service_stopping(listen_status_service(l->status));
     log_status(l, "stopping; ");
     bridge_take_last(l->bridge);
     l->still_stopping++;         /* not to go on before the bridge is told */
@@ -380,9 +386,13 @@ static void on_hang_up(uv_signal_t *signal, int number)
     if (l->stopping || l->reloading) {
         return;
     }
-    struct config *next = kinds_reload(config_path(l->config), used_sections, &context);
+    struct service *service = listen_status_service(l->status);
+    struct err e;
+    service_reloading(service);
+    struct config *next = kinds_reload(config_path(l->config), used_sections, &context, &e);
     if (!next) {
         log_error(&context, "SIGHUP: the configuration has mistakes; the old one stays in force");
+        service_reloaded(service, NULL, e.text, false);
         return;
     }
     config_each_restart(l->first_config, next, warn_of_restart, NULL);
@@ -392,6 +402,7 @@ static void on_hang_up(uv_signal_t *signal, int number)
         log_notice(&context,
                    "SIGHUP: the configuration is right; it waits until what the sources have received is in "
                    "the spool, which is full");
+        service_reloaded(service, next, NULL, true);
     }
 }
 
@@ -476,6 +487,7 @@ static void finish_reload(struct listener *l)
     }
     l->given_up = count_given_up(l);
     drop_older(l);
+    service_reloaded(listen_status_service(l->status), l->config, NULL, false);
     if (started) {
         start_sources(l);
     }
@@ -518,6 +530,16 @@ static int open_bridge(struct listener *l, struct err *e)
     return l->set_aside ? 0 : err_set(e, ERR_RETRY, "out of memory");
 }
 
+static void look_at(void *user, struct listen_view *view)
+{
+    const struct listener *l = user;
+    *view = (struct listen_view){.sources = l->sources,
+                                 .count = l->sources ? l->count : 0,
+                                 .bridge = l->bridge,
+                                 .settings = l->bridge_settings,
+                                 .started = l->started};
+}
+
 static void watch_signals(struct listener *l)
 {
     uv_signal_init(&l->loop, &l->terminated);
@@ -555,6 +577,12 @@ static int listen_with(struct config *config)
         log_error(&context, "cannot make an event loop");
         return 1;
     }
+    l.status = listen_status_open(&l.loop, config, look_at, &l);
+    if (!l.status) {
+        log_error(&context, "out of memory");
+        uv_loop_close(&l.loop);
+        return 1;
+    }
     watch_signals(&l);
     if (open_bridge(&l, &e) || open_sources(&l, NULL, 0, &e)) {
         log_error(&context, "%s", e.text);
@@ -565,15 +593,16 @@ static int listen_with(struct config *config)
             on_bridge_closed(&l);
         }
     } else {
-        sd_notify(0, "READY=1");
         if (l.bridge_settings->start == BRIDGE_START_NOW) {
             start_sources(&l);
         } else {
             log_info(&context, "waiting for the first client before any network stream is opened");
         }
+        service_ready(listen_status_service(l.status));
     }
     uv_run(&l.loop, UV_RUN_DEFAULT);
     uv_loop_close(&l.loop);
+    listen_status_free(l.status);
     release(&l);
     return l.exit_status;
 }

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "base/watchdog.h"
 #include "cli/command.h"
 
 #include <locale.h>
@@ -13,7 +14,7 @@
 
 static const struct command *const commands[] = {
     &listen_command, &etl_command,   &run_command,   &migrate_command,  &check_command, &simulate_command,
-    &tail_command,   &audit_command, &spool_command, &consumer_command, &rules_command};
+    &tail_command,   &audit_command, &spool_command, &consumer_command, &rules_command, &status_command};
 static const size_t command_count = sizeof commands / sizeof *commands;
 
 int command_misuse(const struct command *c, const char *format, ...)
@@ -39,6 +40,23 @@ static void print_help(FILE *out)
           "Exit status: 0 all right; 1 the operation failed, trying again may help; 2 usage, configuration,\n"
           "schema or credentials are wrong, a restart does not help.\n",
           out);
+}
+
+/* Tests make a thread hang: base/watchdog.h says how. */
+static int use_test_hang(const char *command)
+{
+    const struct log_context context = {command, NULL};
+    const char *spec = getenv("ROOST_TEST_HANG");
+    struct err e;
+    if (!spec || !spec[0]) {
+        return 0;
+    }
+    if (watchdog_use_test_hang(spec, &e)) {
+        log_error(&context, "ROOST_TEST_HANG: %s", e.text);
+        return -1;
+    }
+    log_warning(&context, "ROOST_TEST_HANG is set: the thread of %s will hang; this is for tests only", spec);
+    return 0;
 }
 
 /* Tests set the time: base/clock.h says how. 0, or -1 when the file is none. */
@@ -91,7 +109,9 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < command_count; i++) {
         if (strcmp(name, commands[i]->name) == 0) {
-            return use_test_clock(name) ? 2 : run_command_of(commands[i], argc - 1, argv + 1);
+            return use_test_clock(name) || use_test_hang(name)
+                       ? 2
+                       : run_command_of(commands[i], argc - 1, argv + 1);
         }
     }
     fprintf(stderr, "roost: there is no subcommand %s; roost --help lists them\n", name);

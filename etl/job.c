@@ -1,6 +1,7 @@
 #include "etl/job.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/rate.h"
 #include "etl/dstream.h"
 #include "etl/load_build.h"
 #include "etl/receiver.h"
@@ -23,7 +24,8 @@ enum {
     BATCH_BYTES = 32 * 1024 * 1024,
     LOAD_MAXIMUM = 256 * 1024 * 1024, /* of the lists of a load */
     MOST_PERIODS_BEHIND =
-        10000,           /* empty batches that are made up for, after a sleep or a jump of the clock */
+        10000, /* empty batches that are made up for, after a sleep or a jump of the clock */
+    DAY_MS = 86400000,
     STOP_GRACE_MS = 8000 /* of the 10 s that the design gives to a stop */
 };
 
@@ -42,6 +44,7 @@ struct job {
     bool failed;
     struct err error; /* the first */
     struct job_numbers numbers;
+    struct rate rate;
 };
 
 static void wake(const struct job *job)
@@ -85,11 +88,67 @@ static void acknowledge(struct job *job, const struct load *load)
     }
 }
 
+static void tell_changed(void *user)
+{
+    const struct job *job = user;
+    if (job->settings.changed) {
+        job->settings.changed(job->settings.user);
+    }
+}
+
+static int64_t midnight(int64_t wall_ms)
+{
+    return wall_ms - ((wall_ms % DAY_MS) + DAY_MS) % DAY_MS;
+}
+
+static uint64_t count_gaps(const struct load_part *part)
+{
+    uint64_t gaps = 0;
+    for (size_t i = 0; i < part->event_count; i++) {
+        gaps += part->events[i].post->kind == POST_GAP;
+    }
+    return gaps;
+}
+
+/* The lock is held. */
+static void turn_day(struct job_day *today, int64_t now)
+{
+    if (midnight(now) > today->from) {
+        *today = (struct job_day){.from = midnight(now)};
+    }
+}
+
+/* The lock is held. */
+static void count_last(struct job *job, const struct load *load, const struct load_outcome *outcome,
+                       int64_t now)
+{
+    struct job_numbers *n = &job->numbers;
+    struct job_batch last = {.loaded = outcome->loaded, .duplicates = outcome->duplicates};
+    turn_day(&n->today, now);
+    for (size_t i = 0; i < load->part_count; i++) {
+        const struct load_part *part = &load->parts[i];
+        last.received += part->received;
+        last.posts += part->post_count;
+        last.events += part->event_count;
+        last.rejected += part->reject_count;
+        n->today.gaps += count_gaps(part);
+    }
+    last.rejected = outcome->known ? outcome->rejected : last.rejected;
+    n->today.posts += last.posts;
+    n->today.rejects += last.rejected;
+    n->last = last;
+    n->last_loaded_at = now;
+    rate_add(&job->rate, clock_steady_ms(), (uint32_t)last.posts);
+}
+
 static void count_load(struct job *job, const struct load *load)
 {
     int64_t newest = CLOCK_NONE, now = clock_wall_ms();
+    struct load_outcome outcome;
+    loader_outcome(job->loader, &outcome);
     pthread_mutex_lock(&job->lock);
     struct job_numbers *n = &job->numbers;
+    count_last(job, load, &outcome, now);
     n->batches++;
     n->last_batch_time = load->batch_time;
     for (size_t i = 0; i < load->part_count; i++) {
@@ -204,6 +263,7 @@ static int make_receivers(struct job *job, struct err *e)
                                               /* Of several bridges none is known to have had that spool. */
                                               .latest = s->bridge_count == 1 ? ask_latest : NULL,
                                               .failed = job_fail,
+                                              .changed = tell_changed,
                                               .user = job};
         job->receivers[i] = receiver_new(&one, e);
         if (!job->receivers[i]) {
@@ -256,7 +316,12 @@ struct job *job_open(const struct job_settings *settings, const struct loader_si
         err_set(e, ERR_RETRY, "out of memory for the job");
         goto fail;
     }
+    job->numbers.last_loaded_at = CLOCK_NONE;
+    job->numbers.today.from = clock_wall_ms();
     job->loader = loader_new(settings->consumer, sinks, count, e);
+    if (job->loader) {
+        loader_watch(job->loader, tell_changed, job);
+    }
     if (!job->loader || make_receivers(job, e) != 0 || make_stream(job, e) != 0) {
         goto fail;
     }
@@ -321,10 +386,28 @@ void job_count(struct job *job, struct job_numbers *numbers)
     struct stream_numbers stream;
     stream_count(job->context, &stream);
     pthread_mutex_lock(&job->lock);
+    int64_t now = clock_steady_ms();
+    turn_day(&job->numbers.today, clock_wall_ms());
     *numbers = job->numbers;
+    numbers->posts_per_second = rate_per_second(&job->rate, now);
+    numbers->posts_last_hour = rate_last_hour(&job->rate, now);
     pthread_mutex_unlock(&job->lock);
     numbers->waiting_frames = stream.waiting_records;
     numbers->waiting_bytes = stream.waiting_bytes;
+}
+
+bool job_bridge(struct job *job, size_t index, struct receiver_condition *c)
+{
+    if (index >= job->settings.bridge_count) {
+        return false;
+    }
+    receiver_tell(job->receivers[index], c);
+    return true;
+}
+
+bool job_sink(struct job *job, size_t index, struct loader_condition *c)
+{
+    return loader_condition(job->loader, index, c);
 }
 
 void job_free(struct job *job)

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "etl/loader.h"
+#include "etl/receiver.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,9 @@ struct job_settings {           /* everything outlives the job */
     const char *token_file; /* the bridge's spool_dir/token */
     int64_t batch_interval_ms;
     int workers;
+    /* A bridge or a sink came or went; on any thread. NULL: of no interest. */
+    void (*changed)(void *user);
+    void *user;
 };
 
 /* Makes the job; the sinks stay the caller's and are closed after job_free. NULL: ERR_FATAL for settings,
@@ -47,10 +51,26 @@ struct job_numbers {
     int64_t last_batch_time; /* ms; 0: none loaded yet */
     int64_t lag_ms;          /* of the last loaded batch: from its newest post's received_at to its commit */
     uint64_t waiting_frames, waiting_bytes; /* read from the bridge and in no batch yet */
+    int64_t last_loaded_at;                 /* wall time of the last commit; CLOCK_NONE: none yet */
+    struct job_batch {                      /* the last one */
+        uint64_t received, posts, events;
+        uint64_t loaded, duplicates; /* of the posts; both 0 with sinks that do not say */
+        uint64_t rejected;
+    } last;
+    struct job_day { /* since `from`: midnight UTC, or the job's start where that is later */
+        int64_t from;
+        uint64_t posts, rejects, gaps;
+    } today;
+    double posts_per_second; /* loaded, over the last minute */
+    uint64_t posts_last_hour;
 };
 
 /* Any thread, between job_open and job_free. */
 void job_count(struct job *job, struct job_numbers *numbers);
+
+/* How the index-th bridge, or sink, is; false: there are no more. Any thread, as job_count. */
+bool job_bridge(struct job *job, size_t index, struct receiver_condition *c);
+bool job_sink(struct job *job, size_t index, struct loader_condition *c);
 
 void job_free(struct job *job); /* after job_run; NULL does nothing */
 

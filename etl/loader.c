@@ -1,8 +1,11 @@
 #include "etl/loader.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/watchdog.h"
 #include "etl/thread.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { BACK_OFF_FIRST_MS = 100, BACK_OFF_MOST_MS = 5000 }; /* design, section 3 */
@@ -18,6 +21,7 @@ struct request {
     bool done;
     int result;
     struct err error;
+    struct load_outcome outcome;
 };
 
 /* How far a sink is in one spool. Only its thread uses it. */
@@ -33,7 +37,8 @@ struct sink_thread {
     pthread_t thread;
     struct request *first, **end;
     bool busy; /* with a request */
-    bool away; /* said so */
+    bool away; /* said so; this and `condition` are written under the loader's lock */
+    struct loader_condition condition;
     struct known *known;
     size_t known_count;
 };
@@ -46,6 +51,9 @@ struct loader {
     int64_t stop_deadline;
     struct sink_thread *threads;
     size_t count, started;
+    struct load_outcome outcome;
+    void (*changed_user)(void *user);
+    void *user;
 };
 
 /* ---- on a sink's thread ---- */
@@ -71,20 +79,44 @@ static bool back_off(struct loader *l, int64_t *wait_ms)
     return stopping;
 }
 
+/* Why it is away; NULL: it is there. */
+static void note_condition(struct sink_thread *t, const struct err *why)
+{
+    struct loader *l = t->loader;
+    struct loader_condition *c = &t->condition;
+    pthread_mutex_lock(&l->lock);
+    bool news = why ? !c->away : !c->there;
+    t->away = why != NULL;
+    if (news) {
+        c->away = why != NULL;
+        c->there = !why;
+        c->since = clock_wall_ms();
+    }
+    if (why) {
+        snprintf(c->error, sizeof c->error, "%.299s", why->text);
+        c->error_at = clock_wall_ms();
+    }
+    void (*changed)(void *user) = news ? l->changed_user : NULL;
+    pthread_mutex_unlock(&l->lock);
+    if (changed) {
+        changed(l->user);
+    }
+}
+
 static void say_away(struct sink_thread *t, const struct err *why)
 {
     if (!t->away) {
         log_warning(&t->log, "away: %s; waiting for it, nothing is lost", why->text);
-        t->away = true;
     }
+    note_condition(t, why);
 }
 
 static void say_back(struct sink_thread *t)
 {
     if (t->away) {
         log_notice(&t->log, "back");
-        t->away = false;
     }
+    note_condition(t, NULL);
 }
 
 static int given_up(struct err *e)
@@ -268,7 +300,9 @@ static int write_until_done(struct sink_thread *t, const struct load *load, stru
 
 static int do_load(struct sink_thread *t, struct request *r)
 {
-    const struct load *load = r->load;
+    struct load own = *r->load; /* each sink has an outcome of its own */
+    const struct load *load = &own;
+    own.outcome = &r->outcome;
     if (learn_positions(t, load, &r->error) != 0) {
         return -1;
     }
@@ -314,6 +348,7 @@ static void *sink_main(void *argument)
     struct sink_thread *t = argument;
     bool refused = false;
     for (struct request *r; (r = next_request(t, &refused)) != NULL;) {
+        watchdog_progress();
         int result = refused ? given_up(&r->error) : r->load ? do_load(t, r) : do_question(t, r);
         pthread_mutex_lock(&t->loader->lock);
         t->busy = false;
@@ -460,8 +495,39 @@ int loader_load(struct loader *l, const struct load *load, struct err *e)
     }
     ask_all(l, requests);
     int result = first_error(l, requests, e);
+    size_t said = 0;
+    while (said + 1 < l->count && !requests[said].outcome.known) {
+        said++;
+    }
+    pthread_mutex_lock(&l->lock);
+    l->outcome = requests[said].outcome;
+    pthread_mutex_unlock(&l->lock);
     free(requests);
     return result;
+}
+
+void loader_outcome(struct loader *l, struct load_outcome *outcome)
+{
+    pthread_mutex_lock(&l->lock);
+    *outcome = l->outcome;
+    pthread_mutex_unlock(&l->lock);
+}
+
+bool loader_condition(struct loader *l, size_t index, struct loader_condition *c)
+{
+    if (index >= l->count) {
+        return false;
+    }
+    pthread_mutex_lock(&l->lock);
+    *c = l->threads[index].condition;
+    pthread_mutex_unlock(&l->lock);
+    return true;
+}
+
+void loader_watch(struct loader *l, void (*changed)(void *user), void *user)
+{
+    l->changed_user = changed;
+    l->user = user;
 }
 
 struct loader *loader_new(const char *consumer, const struct loader_sink *sinks, size_t count, struct err *e)
@@ -488,6 +554,11 @@ struct loader *loader_new(const char *consumer, const struct loader_sink *sinks,
         struct sink_thread *t = &l->threads[i];
         *t = (struct sink_thread){
             .loader = l, .sink = sinks[i], .log = {"sink", sinks[i].name}, .end = &t->first};
+        t->condition =
+            (struct loader_condition){.name = sinks[i].name,
+                                      .type = sinks[i].type->config ? sinks[i].type->config->name : "",
+                                      .since = clock_wall_ms(),
+                                      .error_at = CLOCK_NONE};
         if (thread_start(&t->thread, sink_main, t, "etl sink", e) != 0) {
             goto fail;
         }

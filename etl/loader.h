@@ -46,6 +46,24 @@ int loader_look(struct loader *l, struct err *e);
  * never will. */
 int loader_load(struct loader *l, const struct load *load, struct err *e);
 
+/* What the load that was given last became, by the first sink that says so; `known` false: by none. */
+void loader_outcome(struct loader *l, struct load_outcome *outcome);
+
+/* How a sink is. */
+struct loader_condition {
+    const char *name, *type; /* as long as the loader */
+    bool there, away;        /* neither: not asked yet, or it has not answered yet */
+    int64_t since;           /* of that; wall time */
+    char error[300];         /* why it is, or was last, away; "": it never was */
+    int64_t error_at;        /* CLOCK_NONE: never */
+};
+
+/* Of the index-th sink; false: there are no more. Any thread. */
+bool loader_condition(struct loader *l, size_t index, struct loader_condition *c);
+
+/* changed(user) is called on a sink's thread when one of those has changed. Before the first request. */
+void loader_watch(struct loader *l, void (*changed)(void *user), void *user);
+
 /* From now on nobody waits for a sink that is away; a call in progress gets grace_ms to end, then the sink's
  * stop is called. Returns at once. Any thread. */
 void loader_stop(struct loader *l, int64_t grace_ms);

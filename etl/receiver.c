@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/watchdog.h"
 #include "bridge/address.h"
 #include "bridge/client.h"
 #include "bridge/gap.h"
@@ -43,6 +44,9 @@ struct receiver {
     uint64_t read_here; /* read last on this connection: the most that may be acknowledged on it */
     uint64_t committed; /* of that spool */
     bool owed;          /* `committed` has not been said on this connection */
+    int64_t since;      /* `connected` is as it is; wall time */
+    int64_t error_at;
+    char error[300];
 };
 
 struct receiver *receiver_new(const struct receiver_settings *settings, struct err *e)
@@ -60,6 +64,8 @@ struct receiver *receiver_new(const struct receiver_settings *settings, struct e
     r->settings = *settings;
     r->log = (struct log_context){"etl", settings->address};
     r->unix_socket = address_port(&address) == 0;
+    r->since = clock_wall_ms();
+    r->error_at = CLOCK_NONE;
     pthread_mutex_init(&r->lock, NULL);
     return r;
 }
@@ -211,8 +217,26 @@ static void set_connected(struct receiver *r, bool connected)
 {
     pthread_mutex_lock(&r->lock);
     r->connected = connected;
+    r->since = clock_wall_ms();
     r->read_here = 0;
     r->owed = r->committed > 0;
+    pthread_mutex_unlock(&r->lock);
+    if (r->settings.changed) {
+        r->settings.changed(r->settings.user);
+    }
+}
+
+void receiver_tell(struct receiver *r, struct receiver_condition *c)
+{
+    pthread_mutex_lock(&r->lock);
+    *c = (struct receiver_condition){.address = r->settings.address,
+                                     .connected = r->connected,
+                                     .since = r->since,
+                                     .read = r->last,
+                                     .committed = r->committed,
+                                     .error_at = r->error_at};
+    snprintf(c->spool, sizeof c->spool, "%s", r->spool);
+    snprintf(c->error, sizeof c->error, "%s", r->error);
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -347,6 +371,7 @@ static void read_frames(struct receiver *r, struct stream_receiver *to, struct e
     }
     while (!stream_receiver_stopping(to)) {
         struct bridge_frame frame;
+        watchdog_progress();
         int got = bridge_client_read(r->client, READ_MS, &frame, e);
         if (got < 0 || (got > 0 && store(r, to, &frame, e) != 0)) {
             return;
@@ -356,6 +381,10 @@ static void read_frames(struct receiver *r, struct stream_receiver *to, struct e
 
 static void say_away(struct receiver *r, const struct err *why)
 {
+    pthread_mutex_lock(&r->lock);
+    snprintf(r->error, sizeof r->error, "%.299s", why->text);
+    r->error_at = clock_wall_ms();
+    pthread_mutex_unlock(&r->lock);
     if (!r->away) {
         log_warning(&r->log, "no bridge: %s; trying again until it is there", why->text);
         r->away = true;
@@ -368,6 +397,7 @@ static void receiver_run(struct stream_receiver *to, void *user)
     int64_t wait_ms = BACK_OFF_FIRST_MS;
     while (!stream_receiver_stopping(to)) {
         struct err why;
+        watchdog_progress();
         if (open_stream(r, &why) == 0) {
             wait_ms = BACK_OFF_FIRST_MS;
             read_frames(r, to, &why);

@@ -31,6 +31,8 @@ struct receiver_settings { /* strings outlive the receiver */
     int (*latest)(void *user, struct view spool, struct sink_latest *latest, struct err *e);
     /* The receiver cannot go on: the bridge or the sinks refused for good. */
     void (*failed)(void *user, const struct err *e);
+    /* Connected, or not any more; on the receiver's thread. NULL: of no interest. */
+    void (*changed)(void *user);
     void *user;
 };
 
@@ -44,6 +46,19 @@ struct stream_receiver_settings receiver_stream(struct receiver *r);
  * receiver is at another spool. While the bridge is away it is remembered, and said when the next connection
  * has read a frame. Any thread; also after the context was stopped. */
 void receiver_acknowledge(struct receiver *r, struct view spool, uint64_t sequence);
+
+/* How a receiver is. */
+struct receiver_condition {
+    const char *address; /* as long as the receiver */
+    bool connected;
+    int64_t since;      /* of that; wall time */
+    char spool[40];     /* identity; "": none was met yet */
+    uint64_t read;      /* last frame of it that was stored; 0: none in this run */
+    uint64_t committed; /* by all sinks, as far as this receiver was told */
+    char error[300];    /* why it is, or was last, not connected; "": it always was */
+    int64_t error_at;   /* CLOCK_NONE: never */
+};
+void receiver_tell(struct receiver *r, struct receiver_condition *c); /* any thread */
 
 /* After the context has been freed. Disconnects. NULL does nothing. */
 void receiver_free(struct receiver *r);

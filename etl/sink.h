@@ -11,6 +11,7 @@
 #include "bridge/post.h"
 #include "config/config.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct sink;
@@ -44,12 +45,19 @@ struct load_part {
     size_t reject_count;
 };
 
+/* What became of a load's posts. */
+struct load_outcome {
+    bool known;                            /* the sink has filled it in */
+    uint64_t loaded, duplicates, rejected; /* rejected: all, also those that were no posts to begin with */
+};
+
 struct load {
     const char *consumer;
     int64_t batch_time;            /* the DStream batch's time, ms */
     int64_t started_at;            /* when work on it began, ms */
     const struct load_part *parts; /* at least one, each with at least one frame */
     size_t part_count;
+    struct load_outcome *outcome; /* for the sink to fill in, of what it commits; NULL: nobody asks */
 };
 
 /* The spool that a consumer committed frames of last, and how far it came in it. */

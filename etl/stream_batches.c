@@ -7,6 +7,7 @@
  * afterwards, in order.
  */
 #include "base/log.h"
+#include "base/watchdog.h"
 #include "etl/stream_graph.h"
 #include "etl/stream_time.h"
 
@@ -206,6 +207,7 @@ void *stream_driver(void *context)
     struct stream_context *c = context;
     int64_t next = c->zero + c->settings.batch_interval_ms;
     while (wait_for_place(c)) {
+        watchdog_progress();
         enum call call = wait_for_time(c, next);
         if (call == CALL_END) {
             break;
@@ -284,6 +286,7 @@ void *stream_outputs(void *context)
 {
     struct stream_context *c = context;
     for (struct run *run; (run = next_run(c)) != NULL;) {
+        watchdog_progress();
         run_outputs(c, run);
         complete(c, run);
     }

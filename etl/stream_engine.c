@@ -1,5 +1,6 @@
 /* etl/stream_engine.c - the worker threads. Work is a number of equal-looking tasks; whoever is free takes
  * the next one, so that uneven partitions even out. */
+#include "base/watchdog.h"
 #include "etl/stream_graph.h"
 
 #include <stdlib.h>
@@ -33,6 +34,7 @@ static void work_off(struct worker *w)
         size_t index = engine->next++;
         engine->running++;
         pthread_mutex_unlock(&engine->lock);
+        watchdog_progress();
         engine->job(engine->user, index, w->scratch);
         pthread_mutex_lock(&engine->lock);
         engine->running--;

@@ -1,8 +1,9 @@
 /* etl/thread.h - the few things every thread of this room needs: start one, wait with an end.
  *
- * Threads of this room take no signals (they are for the service's own loop). Deadlines are milliseconds of
- * CLOCK_MONOTONIC; condition variables must be made with thread_condition_init, so that a jump of the wall
- * clock neither shortens nor lengthens a wait.
+ * Each has its slot at the watchdog (base/watchdog.h), named as the thread, and is idle there while it waits
+ * here. Threads of this room take no signals (they are for the service's own loop). Deadlines are
+ * milliseconds of CLOCK_MONOTONIC; condition variables must be made with thread_condition_init, so that a
+ * jump of the wall clock neither shortens nor lengthens a wait.
  */
 #ifndef ROOST_ETL_THREAD_H
 #define ROOST_ETL_THREAD_H

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/watchdog.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,7 @@ static void write_file(struct ledger *l)
 static void on_worker(uv_work_t *work)
 {
     struct ledger *l = work->data;
+    watchdog_errand_runs("sources file");
     uv_mutex_lock(&l->file);
     if (!l->overtaken) {
         write_file(l);
@@ -169,6 +171,7 @@ static void on_timer_closed(uv_handle_t *handle)
 static void on_written(uv_work_t *work, int status)
 {
     struct ledger *l = work->data;
+    watchdog_errand_done("sources file");
     (void)status; /* never cancelled */
     l->writing = l->overtaken = false;
     say_failed(l);
@@ -191,6 +194,9 @@ static void start_write(struct ledger *l)
     }
     l->changed = false;
     l->writing = uv_queue_work(l->loop, &l->work, on_worker, on_written) == 0;
+    if (l->writing) {
+        watchdog_errand_given("sources file");
+    }
 }
 
 static void on_timer(uv_timer_t *timer)

@@ -70,6 +70,7 @@ struct failure {
 /* Logs why, once, and waits. */
 static void wait_after(struct source *s, const struct failure *f, const char *why)
 {
+    source_note_error(s, why);
     bool print = outage_failed(&s->outage, f->cause, f->silence, why, s->counts.connects == 0);
     history_lost(&s->history, s->state == SOURCE_STREAMING, f->silence, f->cause, why);
     bool top = f->wait && backoff_at_top(&s->backoff, s->timing->backoff, f->ladder) && !s->outage.top_logged;
@@ -103,6 +104,7 @@ static void fail(struct source *s, enum backoff_ladder ladder, const char *cause
 static void stop_for_good(struct source *s, const struct err *why)
 {
     s->state = SOURCE_STOPPED;
+    source_note_error(s, why->text);
     http_stream_cancel(s->http);
     uv_timer_stop(&s->wait_timer);
     source_offer_count(s);
@@ -513,6 +515,8 @@ struct source *source_open(uv_loop_t *loop, const struct source_settings *settin
     s->backlog = BUFFER(MOST_BACKLOG);
     s->counts.last_byte_at = CLOCK_NONE;
     s->counts.streaming_since = CLOCK_NONE;
+    s->error_at = CLOCK_NONE;
+    s->opened_at = clock_wall_ms();
     if (open_parts(s, e)) {
         err_wrap(e, "source %s", settings->name);
         source_free(s);

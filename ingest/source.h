@@ -127,6 +127,17 @@ bool source_drain(struct source *s);
  * not be used after this call. Also for a source never started. */
 void source_stop(struct source *s, const char *cause, void (*done)(void *user), void *user);
 
+/* How it is, for people and monitors. Wall times; CLOCK_NONE: none. */
+struct source_condition {
+    enum source_state state;
+    int64_t since;        /* it streams, or does not; before anything happened: it was opened */
+    int64_t next_attempt; /* in state waiting and down */
+    const char *error; /* why the latest attempt failed or the latest stream ended; "": none did. Valid until
+                        * the loop's next turn */
+    int64_t error_at;
+};
+struct source_condition source_condition(const struct source *s);
+
 const char *source_name(const struct source *s);
 enum source_state source_state(const struct source *s);
 struct source_counts source_count(const struct source *s);

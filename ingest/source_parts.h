@@ -55,6 +55,9 @@ struct source {
     bool streamed_before;          /* with these credentials, now or in an earlier life */
     unsigned final_answers;
     struct outage outage;
+    int64_t opened_at;    /* wall times, for source_condition */
+    int64_t error_at;     /* CLOCK_NONE: nothing has failed */
+    char last_error[400]; /* cut */
     struct log_repeat unreadable_log, remark_log;
 
     uint64_t lost, lost_bytes; /* messages that nobody took at the stop */
@@ -66,6 +69,9 @@ struct source {
     void (*done)(void *user);
     void *done_user;
 };
+
+/* source_condition.c */
+void source_note_error(struct source *s, const char *why);
 
 /* source_ladder.c */
 void source_ladder_keep(struct source *s, int64_t wait); /* no attempt for so many milliseconds from now */

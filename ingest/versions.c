@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/number.h"
+#include "base/watchdog.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -131,6 +132,7 @@ static void read_file(struct versions *v)
 static void on_worker(uv_work_t *work)
 {
     struct versions *v = work->data;
+    watchdog_errand_runs("versions file");
     v->write_status = file_replace(v->path, buffer_view(&v->bytes), 0640, &v->write_error);
 }
 
@@ -142,6 +144,7 @@ static void on_written(uv_work_t *work, int cancelled)
 {
     struct versions *v = work->data;
     uint64_t held;
+    watchdog_errand_done("versions file");
     v->writing = false;
     buffer_free(&v->bytes);
     v->unwritten |= cancelled || v->write_status;
@@ -179,7 +182,9 @@ static void start_write(struct versions *v)
     v->writing =
         !buffer_failed(&v->bytes) && uv_queue_work(v->timer.loop, &v->work, on_worker, on_written) == 0;
     v->unwritten = !v->writing;
-    if (!v->writing) {
+    if (v->writing) {
+        watchdog_errand_given("versions file");
+    } else {
         buffer_free(&v->bytes); /* memory is out: the timer tries again */
     }
 }

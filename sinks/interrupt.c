@@ -1,14 +1,13 @@
 #include "sinks/interrupt.h"
 
 #include "base/clock.h"
+#include "base/watchdog.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-enum { LONGEST_POLL_MS = 60 * 1000 };
 
 int interrupt_new(struct err *e)
 {
@@ -28,11 +27,13 @@ void interrupt_raise(int interrupt)
 
 int interrupt_wait(int interrupt, int fd, short events, int64_t deadline_ms)
 {
+    const int64_t slice = watchdog_slice_ms(); /* whoever waits for a database gets on */
     for (;;) {
-        int64_t left = LONGEST_POLL_MS;
+        int64_t left = slice;
+        watchdog_progress();
         if (deadline_ms != INT64_MAX) {
             left = deadline_ms - clock_real_ms();
-            left = left < 0 ? 0 : left > LONGEST_POLL_MS ? LONGEST_POLL_MS : left;
+            left = left < 0 ? 0 : left > slice ? slice : left;
         }
         struct pollfd waits[2] = {{.fd = interrupt, .events = POLLIN}, {.fd = fd, .events = events}};
         int ready = poll(waits, 2, (int)left);

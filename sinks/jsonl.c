@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/number.h"
+#include "base/watchdog.h"
 #include "sinks/interrupt.h"
 #include "sinks/memory_position.h"
 
@@ -369,7 +370,7 @@ static int write_lines(struct sink *s, const struct load *load, struct err *e)
     return fdatasync(s->fd) ? fail(s->settings->path, "sync", ERR_RETRY, e) : 0;
 }
 
-static int jsonl_write(struct sink *s, const struct load *load, struct err *e)
+static int write_load(struct sink *s, const struct load *load, struct err *e)
 {
     if ((s->unsaved && position_save(s, e)) || (s->fd < 0 && file_open(s, ERR_RETRY, e))) {
         return -1;
@@ -398,6 +399,15 @@ static int jsonl_write(struct sink *s, const struct load *load, struct err *e)
         }
     }
     return position_save(s, e);
+}
+
+/* Its syncs, and writes that wait for a slow disk, cannot be sliced. */
+static int jsonl_write(struct sink *s, const struct load *load, struct err *e)
+{
+    watchdog_call_begins();
+    int rc = write_load(s, load, e);
+    watchdog_call_ends();
+    return rc;
 }
 
 static int jsonl_position(struct sink *s, const char *consumer, struct view spool, uint64_t *sequence,

@@ -226,6 +226,20 @@ static void count_outcome(struct batch *b)
     }
 }
 
+static void tell_outcome(const struct batch *b)
+{
+    struct load_outcome *o = b->load->outcome;
+    if (!o) {
+        return;
+    }
+    *o = (struct load_outcome){.known = true};
+    for (size_t i = 0; i < b->share_count; i++) {
+        o->loaded += b->posts.loaded[i];
+        o->duplicates += b->shares[i].duplicate;
+        o->rejected += b->shares[i].rejected;
+    }
+}
+
 static void count_refused(const struct postgres_rows *rows, struct postgres_refused *refused)
 {
     for (size_t i = 0; i < rows->count; i++) {
@@ -359,6 +373,7 @@ static int batch_run(struct batch *b, bool *collides, struct err *e)
         return -1;
     }
     count_outcome(b);
+    tell_outcome(b);
     if (write_rejects(b, e)) {
         return -1;
     }

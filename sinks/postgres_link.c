@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/number.h"
 #include "base/view.h"
+#include "base/watchdog.h"
 #include "sinks/interrupt.h"
 #include "sinks/postgres_error.h"
 
@@ -206,7 +207,9 @@ static int connection_start(struct postgres_link *link, struct err *e)
     }
     keywords[n] = "client_encoding";
     values[n] = "UTF8";
+    watchdog_call_begins(); /* it looks up the host's name */
     link->connection = PQconnectStartParams(keywords, values, 0);
+    watchdog_call_ends();
     free(keywords);
     if (!link->connection) {
         return err_set(e, ERR_RETRY, "memory is out");
@@ -235,7 +238,9 @@ static int connection_wait(struct postgres_link *link, struct err *e)
             return err_set(e, ERR_RETRY, "PostgreSQL: no answer within %lld s",
                            (long long)link->connect_ms / 1000);
         }
+        watchdog_call_begins(); /* the next host's name, GSSAPI's talk with its own servers */
         state = PQconnectPoll(link->connection);
+        watchdog_call_ends();
         if (state == PGRES_POLLING_FAILED) {
             return report_connection(link, e);
         }
@@ -389,6 +394,7 @@ int postgres_link_copy_bytes(struct postgres_link *link, const char *bytes, size
         return err_set(e, ERR_RETRY, "a piece of %zu bytes is too long for COPY", n);
     }
     int taken;
+    watchdog_progress();
     while ((taken = PQputCopyData(link->connection, bytes, (int)n)) == 0) {
         if (exchange(link, true, e)) {
             return -1;

@@ -3,6 +3,7 @@
 #include "config/sample.h"
 #include "base/file.h"
 #include "bridge/settings.h"
+#include "config/service.h"
 #include "etl/settings.h"
 #include "ingest/settings.h"
 #include "sinks/sinks.h"
@@ -14,8 +15,8 @@
 
 enum { SAMPLE_MAXIMUM = 1024 * 1024 };
 
-static const struct config_kind *const kinds[] = {&source_kind, &filter_kind, &bridge_kind, &etl_kind,
-                                                  &sink_kind};
+static const struct config_kind *const kinds[] = {&source_kind, &filter_kind, &bridge_kind,
+                                                  &etl_kind,    &sink_kind,   &service_kind};
 
 static void read_sample(const char *name, struct buffer *into)
 {
