@@ -362,7 +362,9 @@ static int find_answers(struct setup *s, const struct given *g, struct err *e)
 
 static int check_yes_no(const char *value, struct err *why)
 {
-    return strcmp(value, "yes") && strcmp(value, "no") ? err_set(why, ERR_FATAL, "yes or no is right") : 0;
+    return strcmp(value, "yes") != 0 && strcmp(value, "no") != 0
+               ? err_set(why, ERR_FATAL, "yes or no is right")
+               : 0;
 }
 
 /* False: the person said no. */
@@ -478,8 +480,7 @@ static int systemctl(const char *const *arguments, struct err *e)
 {
     int status = setup_run(arguments, NULL, e);
     if (status > 0) {
-        err_set(e, ERR_RETRY, "systemctl %s %s failed: journalctl -u roost-listen -u roost-etl says why",
-                arguments[1], arguments[2]);
+        err_set(e, ERR_RETRY, "roost.target could not be started: systemctl status roost.target says why");
     }
     return status ? -1 : 0;
 }
@@ -487,9 +488,8 @@ static int systemctl(const char *const *arguments, struct err *e)
 /* *started: the services run now. */
 static int start(const struct setup *s, bool changed, bool *started, struct err *e)
 {
-    static const char *const enable[] = {"systemctl", "enable", "--now", "roost.target", NULL};
-    static const char *const restart[] = {"systemctl", "try-restart", "roost-listen.service",
-                                          "roost-etl.service", NULL};
+    static const char *const enable[] = {"systemctl", "--quiet", "enable", "--now", "roost.target", NULL};
+    static const char *const restart[] = {"systemctl", "restart", "roost.target", NULL};
     *started = false;
     if (s->no_start) {
         return 0;
@@ -499,7 +499,7 @@ static int start(const struct setup *s, bool changed, bool *started, struct err 
                "roost.target\n");
         return 0;
     }
-    if ((changed && systemctl(restart, e)) || systemctl(enable, e)) {
+    if (systemctl(enable, e) || (changed && systemctl(restart, e))) {
         return -1;
     }
     printf("started roost.target\n");
@@ -551,7 +551,7 @@ static int do_work(struct setup *s, bool changed, struct err *e)
     char *path = setup_path(s, "roost.conf");
     static const char *const used[] = {"sink", NULL};
     struct config *c = path ? kinds_load(path, used) : NULL;
-    bool local, started;
+    bool local = false, started = false;
     int rc = c ? read_database(s, c, &local, e)
                : err_set(e, ERR_FATAL, "%s has mistakes: mend them, or let --replace write it anew", path);
     if (rc == 0 && local) {
@@ -574,7 +574,7 @@ static int do_work(struct setup *s, bool changed, struct err *e)
 
 static int setup_with(struct setup *s, const struct given *g, struct err *e)
 {
-    bool changed;
+    bool changed = false;
     if (check_all_given(s, g, e) || check_rights(s, e)) {
         return -1;
     }
@@ -630,36 +630,37 @@ static int setup_command_run(int argc, char **argv)
 const struct command setup_command = {
     .name = "setup",
     .usage = "setup [OPTIONS]",
-    .help = "From an installed package to rows, as root: asks for network, secrets, keywords and languages, "
-            "writes\n"
-            "/etc/roost/roost.conf with its files, makes PostgreSQL's role and database (Unix socket, no "
-            "password),\n"
-            "makes the tables, lets a login read them, starts roost.target and shows the first rows. What is "
-            "given\n"
-            "by an option is not asked. Safe to run again: what is there stays.\n\n"
-            "    --network x-v2|x-v1        which API\n"
-            "    --url URL                  x-v1: the stream's address; x-v2: the API's base, if it is not "
-            "X's own\n"
-            "    --bearer-token-file FILE   x-v2: the app's token; or --api-key-file and --api-secret-file;\n"
-            "                               x-v1: also --access-token-file and --access-secret-file. - is "
-            "standard\n"
-            "                               input, a line for each in this order. Never on the command line "
-            "itself\n"
-            "    --keywords LIST            comma separated; or --keywords-file FILE, one a line\n"
-            "    --languages LIST           comma separated codes; none: all\n"
-            "    --reader LOGIN             who may read the tables (role roost_reader)\n"
-            "    --database NAME            default roost\n"
-            "    --admin CONNINFO           PostgreSQL's administrator, if it is not OS user postgres of "
-            "this machine\n"
-            "    --user NAME                the services' user and role; default roost\n"
-            "    --etc-dir DIR              default /etc/roost\n"
-            "    --wait SECONDS             how long to wait for the server, and for the first rows; default 60\n"
-            "    --replace                  write the configuration anew; the old one is kept beside it\n"
-            "    --no-start                 start nothing\n"
-            "    --dry-run                  show what would be done, and do nothing\n"
-            "    --yes                      ask nothing\n\n"
-            "Exit status: 0 all is done (also without systemd, when it says what it would start); 1 "
-            "something failed\n"
-            "that may pass; 2 an answer is missing or wrong, or it lacks rights.\n",
+    .help =
+        "From an installed package to rows, as root: asks for network, secrets, keywords and languages, "
+        "writes\n"
+        "/etc/roost/roost.conf with its files, makes PostgreSQL's role and database (Unix socket, no "
+        "password),\n"
+        "makes the tables, lets a login read them, starts roost.target and shows the first rows. What is "
+        "given\n"
+        "by an option is not asked. Safe to run again: what is there stays.\n\n"
+        "    --network x-v2|x-v1        which API\n"
+        "    --url URL                  x-v1: the stream's address; x-v2: the API's base, if it is not "
+        "X's own\n"
+        "    --bearer-token-file FILE   x-v2: the app's token; or --api-key-file and --api-secret-file;\n"
+        "                               x-v1: also --access-token-file and --access-secret-file. - is "
+        "standard\n"
+        "                               input, a line for each in this order. Never on the command line "
+        "itself\n"
+        "    --keywords LIST            comma separated; or --keywords-file FILE, one a line\n"
+        "    --languages LIST           comma separated codes; none: all\n"
+        "    --reader LOGIN             who may read the tables (role roost_reader)\n"
+        "    --database NAME            default roost\n"
+        "    --admin CONNINFO           PostgreSQL's administrator, if it is not OS user postgres of "
+        "this machine\n"
+        "    --user NAME                the services' user and role; default roost\n"
+        "    --etc-dir DIR              default /etc/roost\n"
+        "    --wait SECONDS             how long to wait for the server, and for the first rows; default 60\n"
+        "    --replace                  write the configuration anew; the old one is kept beside it\n"
+        "    --no-start                 start nothing\n"
+        "    --dry-run                  show what would be done, and do nothing\n"
+        "    --yes                      ask nothing\n\n"
+        "Exit status: 0 all is done (also without systemd, when it says what it would start); 1 "
+        "something failed\n"
+        "that may pass; 2 an answer is missing or wrong, or it lacks rights.\n",
     .run = setup_command_run,
 };

@@ -52,19 +52,32 @@ char *setup_path(const struct setup *s, const char *name)
 
 /* ---- what is there ---- */
 
-/* A file that the package brought and that is as it brought it. */
-static bool is_as_installed(const char *path)
+static bool is_same(const char *path, struct view text)
+{
+    struct buffer there = BUFFER(SETUP_TEXT_MAXIMUM);
+    struct err ignored;
+    bool same = file_read(path, &there, &ignored) == 0 && view_equal(buffer_view(&there), text);
+    setup_wipe(&there);
+    return same;
+}
+
+/* A file that the package brought and that is as it brought it: the copy that is kept, or dpkg, tells. */
+static bool is_as_installed(const char *path, struct view text)
 {
     static const char *const listed[] = {"dpkg-query", "-W", "-f=${Conffiles}", "roost", NULL};
     static const char *const verify[] = {"dpkg", "--verify", "roost", NULL};
     struct buffer files = BUFFER(CONFIGURATION_MAXIMUM), changed = BUFFER(CONFIGURATION_MAXIMUM);
     struct err ignored; /* without dpkg nothing was installed by it */
     bool as_installed = false;
-    if (access("/var/lib/dpkg/info/roost.list", F_OK) == 0 && setup_run(listed, &files, &ignored) == 0 &&
-        setup_run(verify, &changed, &ignored) >= 0) {
+    char *copy = path_in("/usr/share/roost", strrchr(path, '/') + 1);
+    if (copy && is_same(copy, text)) {
+        as_installed = true;
+    } else if (access("/var/lib/dpkg/info/roost.list", F_OK) == 0 &&
+               setup_run(listed, &files, &ignored) == 0 && setup_run(verify, &changed, &ignored) >= 0) {
         const char *all = buffer_string(&files), *differ = buffer_string(&changed);
         as_installed = all && strstr(all, path) && (!differ || !strstr(differ, path));
     }
+    free(copy);
     buffer_free(&files);
     buffer_free(&changed);
     return as_installed;
@@ -73,7 +86,7 @@ static bool is_as_installed(const char *path)
 /* Does it say nothing: comments and empty lines? */
 static bool says_nothing(struct view text)
 {
-    while (text.length) {
+    while (text.at && text.length) {
         const char *end = memchr(text.at, '\n', text.length);
         struct view line = view_trim(view_make(text.at, end ? (size_t)(end - text.at) : text.length));
         if (line.length && line.at[0] != '#' && line.at[0] != ';') {
@@ -91,7 +104,7 @@ static bool is_somebodys(const char *path)
     struct err ignored;
     bool theirs = access(path, F_OK) == 0 || errno != ENOENT;
     if (theirs && file_read(path, &text, &ignored) == 0) {
-        theirs = !says_nothing(buffer_view(&text)) && !is_as_installed(path);
+        theirs = !says_nothing(buffer_view(&text)) && !is_as_installed(path, buffer_view(&text));
     }
     setup_wipe(&text);
     return theirs;
@@ -103,15 +116,6 @@ bool setup_has_configuration(const struct setup *s)
     bool has = path && is_somebodys(path);
     free(path);
     return has;
-}
-
-static bool is_same(const char *path, struct view text)
-{
-    struct buffer there = BUFFER(SETUP_TEXT_MAXIMUM);
-    struct err ignored;
-    bool same = file_read(path, &there, &ignored) == 0 && view_equal(buffer_view(&there), text);
-    setup_wipe(&there);
-    return same;
 }
 
 /* ---- the configuration's text ---- */
