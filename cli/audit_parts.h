@@ -15,6 +15,8 @@ struct audit_report {
     const char *sink; /* its section's name */
     uint64_t differences;
     uint64_t batches, posts, events, rejects;
+    struct audit_removed removed; /* by `keep` */
+    uint64_t not_recounted;       /* batches whose rows it may have removed */
 };
 
 /* Prints one difference, as a whole sentence, on stdout, and counts it. */

@@ -50,6 +50,20 @@ static void tell_missing(struct comparison *c, const struct audit_frame *f)
     }
 }
 
+/* Is it older than keep, so that it need not be there? A frame without a time is never. */
+static bool is_expired(const struct audit_removed *removed, const struct audit_frame *f)
+{
+    switch (f->what) {
+    case AUDIT_POST:
+        return f->created_at < removed->posts_before;
+    case AUDIT_EVENT:
+        return f->received_at < removed->batches_before;
+    case AUDIT_UNREADABLE:
+        break;
+    }
+    return false;
+}
+
 static int judge(struct comparison *c, const struct audit_frame *f, struct err *e)
 {
     bool there = f->rows > 0 || f->rejected || (f->what == AUDIT_EVENT && f->received_at == CLOCK_NONE);
@@ -62,7 +76,7 @@ static int judge(struct comparison *c, const struct audit_frame *f, struct err *
         }
         return 0;
     }
-    if (there) {
+    if (there || is_expired(&c->report->removed, f)) {
         return 0;
     }
     uint64_t explained;
@@ -105,6 +119,7 @@ static int add_frame(struct comparison *c, const struct spool_frame *frame, stru
         f->source = arena_view(c->names, post->source);
         f->event = view_of(post_kind_names[post->kind]);
         f->received_at = post->received_at;
+        f->created_at = post->created_at;
     } else if (why.kind != ERR_REJECT) {
         *e = why;
         return err_wrap(e, "frame %" PRIu64, frame->sequence);

@@ -8,6 +8,7 @@
 #include "config/language.h"
 #include "etl/settings.h"
 #include "ingest/settings.h"
+#include "sinks/postgres.h"
 
 #include <strings.h>
 
@@ -248,6 +249,24 @@ static void print_etl(const struct config *c, FILE *out)
     fputs("\n", out);
 }
 
+static bool is_postgres(const struct config_section *s)
+{
+    const char *type = config_section_type(s);
+    return type && !strcmp(type, postgres_config.name);
+}
+
+static void print_keep(const struct postgres_settings *sink, FILE *out)
+{
+    enum { DAY_MS = 24 * 3600 * 1000 };
+    int64_t days = sink->keep / DAY_MS;
+    if (sink->keep) {
+        fprintf(out, "  months that ended more than %lld day%s ago are removed\n", (long long)days,
+                plural((size_t)days));
+    } else {
+        fputs("  posts are kept for ever\n", out);
+    }
+}
+
 int check_run(const struct config *c, FILE *out, FILE *errors)
 {
     size_t mistakes = check_print_mistakes(c, errors);
@@ -271,6 +290,9 @@ int check_run(const struct config *c, FILE *out, FILE *errors)
     print_etl(c, out);
     for (const struct config_section *s = config_first(c, "sink"); s; s = config_next(s)) {
         fprintf(out, "\n[sink %s] %s\n", config_section_name(s), config_section_type(s));
+        if (is_postgres(s)) {
+            print_keep(config_section_settings(s), out);
+        }
     }
     return 0;
 }

@@ -15,7 +15,7 @@ struct command {
 
 extern const struct command listen_command, etl_command, run_command, migrate_command, check_command,
     simulate_command, tail_command, audit_command, spool_command, consumer_command, rules_command,
-    status_command;
+    setup_command, status_command;
 
 /* Says on stderr what is wrong with the arguments and how to get help; returns 2. */
 int command_misuse(const struct command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARRAY_MAXIMUM = 256 * 1024 * 1024, NUMBER_SIZE = 24 };
+enum { ARRAY_MAXIMUM = 256 * 1024 * 1024, NUMBER_SIZE = 24, STATEMENT_MAXIMUM = 256 * 1024 };
 
 struct audit {
     struct postgres_link *link;
@@ -27,9 +27,13 @@ struct audit *audit_open(const char *conninfo, struct err *e)
         err_wrap(e, "conninfo");
         goto fail;
     }
-    /* The snapshot is taken by the first query, not by BEGIN. */
+    /* The snapshot is taken by the first query, neither by BEGIN nor by LOCK. The lock holds months in their
+     * places, which no snapshot does (postgres_retention). */
     if (postgres_link_connect(a->link, NULL, e) || postgres_schema_check(a->link, e) ||
-        postgres_link_run(a->link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1", e)) {
+        postgres_link_run(a->link,
+                          "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE roost.retention IN "
+                          "ACCESS SHARE MODE; SELECT 1",
+                          e)) {
         goto fail;
     }
     return a;
@@ -63,7 +67,7 @@ static int each_row(struct audit *a, const char *name, const char *query,
                     int (*take)(void *context, const PGresult *rows, int row, struct err *e), void *context,
                     struct err *e)
 {
-    struct buffer declare = BUFFER(16 * 1024);
+    struct buffer declare = BUFFER(STATEMENT_MAXIMUM);
     char fetch[64], close_it[64];
     buffer_print(&declare, "DECLARE %s NO SCROLL CURSOR FOR %s", name, query);
     snprintf(fetch, sizeof fetch, "FETCH 1000 FROM %s", name);
@@ -137,8 +141,45 @@ static int take_batch(void *context, const PGresult *rows, int row, struct err *
         .event_rows = number_at(rows, row, 13),
         .reject_rows = number_at(rows, row, 14),
         .filtered_told = number_at(rows, row, 15),
+        .expired = number_at(rows, row, 16),
+        .batch_time = number_at(rows, row, 17),
     };
     return t->take(t->user, &b, e);
+}
+
+int audit_removed(struct audit *a, struct audit_removed *removed, struct err *e)
+{
+    static const char sql[] = "SELECT (extract(epoch FROM posts_before) * 1000)::bigint, "
+                              "(extract(epoch FROM batches_before) * 1000)::bigint, last_batch "
+                              "FROM roost.retention";
+    PGresult *rows;
+    *removed = (struct audit_removed){.posts_before = CLOCK_NONE, .batches_before = CLOCK_NONE};
+    if (postgres_link_ask(a->link, sql, 0, NULL, &rows, e)) {
+        return -1;
+    }
+    if (PQntuples(rows) > 0) {
+        *removed =
+            (struct audit_removed){number_at(rows, 0, 0), number_at(rows, 0, 1), number_at(rows, 0, 2)};
+    }
+    PQclear(rows);
+    return 0;
+}
+
+/* Adds the months that were detached and are not dropped yet: their rows are not counted as expired yet. */
+static int add_leavings(struct audit *a, struct buffer *sql, struct err *e)
+{
+    static const char names[] = "SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = "
+                                "'roost'::regnamespace AND relkind = 'r' AND relname ~ "
+                                "'^posts_[0-9]{4}_[0-9]{2}_expired$'";
+    PGresult *rows;
+    if (postgres_link_ask(a->link, names, 0, NULL, &rows, e)) {
+        return -1;
+    }
+    for (int i = 0; i < PQntuples(rows); i++) {
+        buffer_print(sql, " UNION ALL SELECT batch_id FROM roost.%s", PQgetvalue(rows, i, 0));
+    }
+    PQclear(rows);
+    return 0;
 }
 
 int audit_batches(struct audit *a, int (*take)(void *user, const struct audit_batch *b, struct err *e),
@@ -146,12 +187,15 @@ int audit_batches(struct audit *a, int (*take)(void *user, const struct audit_ba
 {
     /* A figure that is no whole number, or beyond what a double holds exactly, counts as 0 for the job too
      * (json_number). */
-    static const char sql[] =
+    static const char before[] =
         "SELECT coalesce(b.id, p.batch_id, e.batch_id, r.batch_id), b.id IS NOT NULL, b.consumer, b.spool,"
         " b.first_sequence, b.last_sequence, b.received, b.loaded, b.duplicate, b.filtered, b.rejected,"
-        " b.events, coalesce(p.n, 0), coalesce(e.n, 0), coalesce(r.n, 0), coalesce(e.filtered, 0)"
+        " b.events, coalesce(p.n, 0), coalesce(e.n, 0), coalesce(r.n, 0), coalesce(e.filtered, 0),"
+        " b.expired, (extract(epoch FROM b.batch_time) * 1000)::bigint"
         " FROM roost.batches b"
-        " FULL JOIN (SELECT batch_id, count(*) AS n FROM roost.posts GROUP BY 1) p ON p.batch_id = b.id"
+        " FULL JOIN (SELECT batch_id, count(*) AS n FROM (SELECT batch_id FROM roost.posts";
+    static const char after[] =
+        ") kept GROUP BY 1) p ON p.batch_id = b.id"
         " FULL JOIN (SELECT batch_id, count(*) AS n, sum(CASE WHEN f > 0 AND f <= 9007199254740992"
         " AND f = trunc(f) THEN f END)::bigint AS filtered FROM (SELECT batch_id, CASE WHEN kind = 'count' "
         "AND"
@@ -161,7 +205,16 @@ int audit_batches(struct audit *a, int (*take)(void *user, const struct audit_ba
         " ON r.batch_id = coalesce(b.id, p.batch_id, e.batch_id)"
         " ORDER BY b.consumer COLLATE \"C\", b.spool COLLATE \"C\", b.first_sequence, 1";
     struct batch_taker t = {take, user};
-    return each_row(a, "batches", sql, take_batch, &t, e);
+    struct buffer sql = BUFFER(STATEMENT_MAXIMUM);
+    buffer_add_text(&sql, before);
+    int rc = add_leavings(a, &sql, e);
+    buffer_add_text(&sql, after);
+    const char *text = buffer_string(&sql);
+    if (rc == 0) {
+        rc = text ? each_row(a, "batches", text, take_batch, &t, e) : err_set(e, ERR_RETRY, "memory is out");
+    }
+    buffer_free(&sql);
+    return rc;
 }
 
 struct doubled_taker {

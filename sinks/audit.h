@@ -1,8 +1,9 @@
 /* sinks/audit.h - what the tables of one database say about themselves and about frames: for `roost audit`.
  *
  * All answers come from one snapshot (REPEATABLE READ, READ ONLY), taken by audit_open, so services may go on
- * working. Nothing is judged here. Memory is bounded: rows come through a cursor, frames are looked up some
- * at a time. Errors as sinks/migrate.h; after one, only audit_close may be called. One thread.
+ * working; only the removal of old months waits meanwhile. Nothing is judged here. Memory is bounded: rows
+ * come through a cursor, frames are looked up some at a time. Errors as sinks/migrate.h; after one, only
+ * audit_close may be called. One thread.
  */
 #ifndef ROOST_SINKS_AUDIT_H
 #define ROOST_SINKS_AUDIT_H
@@ -19,6 +20,15 @@ struct audit;
 
 /* Connects, checks the schema, takes the snapshot. Blocks. NULL: ERR_RETRY or ERR_FATAL (`roost migrate`). */
 struct audit *audit_open(const char *conninfo, struct err *e);
+
+/* What `keep` has removed from these tables (roost.retention), in ms since 1970; CLOCK_NONE: nothing. */
+struct audit_removed {
+    int64_t posts_before;   /* posts created before this are gone, or going */
+    int64_t batches_before; /* of batches of a time before this the rows need not be there */
+    int64_t last_batch;     /* the highest id of a batch that was removed; 0: none */
+};
+
+int audit_removed(struct audit *a, struct audit_removed *removed, struct err *e);
 
 /* How far a consumer is in a spool; -1: no such row. The strings live until the call returns. */
 struct audit_position {
@@ -39,6 +49,8 @@ struct audit_batch {
     int64_t first_sequence, last_sequence, received, loaded, duplicate, filtered, rejected, events;
     int64_t post_rows, event_rows, reject_rows;
     int64_t filtered_told; /* sum of the `filtered` figures of its count events */
+    int64_t expired;       /* of loaded: rows that `keep` removed */
+    int64_t batch_time;    /* ms */
 };
 
 /* Calls take for each batch: by consumer, spool and first sequence, unknown ones last. take returns -1 to
@@ -64,6 +76,7 @@ struct audit_frame {
     uint64_t sequence;
     enum audit_kind what;
     struct view network, id;   /* of a post */
+    int64_t created_at;        /* of a post, ms */
     struct view event, source; /* of an event: its kind, and where it came from */
     int64_t received_at;       /* of an event, ms; CLOCK_NONE is never found */
     int64_t rows;              /* of posts with its network and id; events that are it, in its batch */

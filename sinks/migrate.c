@@ -13,7 +13,7 @@
 
 /* The advisory lock's key: "roost" in ASCII. */
 static const char lock_sql[] = "SET lock_timeout = '60s'; SELECT pg_advisory_lock(491495846772);"
-                               "SET lock_timeout = '5s'";
+                               "SET lock_timeout = '1s'";
 static const char unlock_sql[] = "SELECT pg_advisory_unlock(491495846772)";
 
 static const char version_sql[] = "CREATE TABLE roost.schema_version ("
@@ -93,10 +93,36 @@ static int bring_up(struct postgres_link *link, const struct log_context *log, s
         log_info(log, "the tables are now of version %d (%s)", schema_versions[i].number,
                  schema_versions[i].what);
     }
-    if (version == known) {
-        log_info(log, "the tables are of version %d already: nothing to do", version);
-    }
     return postgres_schema_check(link, e);
+}
+
+/* Nothing to do is the usual case, at each start of the service: it takes no lock. */
+static int is_up(struct postgres_link *link, bool *up, struct err *e)
+{
+    int version;
+    if (postgres_schema_version(link, &version, e)) {
+        return -1;
+    }
+    *up = version == (int)schema_version_count;
+    return *up ? postgres_schema_check(link, e) : 0;
+}
+
+static int bring_up_alone(struct postgres_link *link, const struct log_context *log, struct err *e)
+{
+    if (postgres_link_run(link, lock_sql, e)) {
+        return postgres_error_is_lock(postgres_link_state(link))
+                   ? err_set(e, ERR_RETRY,
+                             "another `roost migrate` has been at work on this database for a minute")
+                   : -1;
+    }
+    if (bring_up(link, log, e)) {
+        return postgres_error_is_lock(postgres_link_state(link))
+                   ? err_wrap(e, "somebody works with the tables, and a change waits for a second at most")
+                   : -1;
+    }
+    struct err ignored; /* the lock goes with the session at the latest */
+    (void)postgres_link_run(link, unlock_sql, &ignored);
+    return 0;
 }
 
 int migrate_run(const char *conninfo, const struct log_context *log, struct err *e)
@@ -110,18 +136,12 @@ int migrate_run(const char *conninfo, const struct log_context *log, struct err 
     if (postgres_link_connect(link, NULL, e) || check_encoding(link, e)) {
         goto end;
     }
-    if (postgres_link_run(link, lock_sql, e)) {
-        if (postgres_error_is_lock(postgres_link_state(link))) {
-            err_set(e, ERR_RETRY, "another `roost migrate` has been at work on this database for a minute");
-        }
+    bool up;
+    if (is_up(link, &up, e) || (!up && bring_up_alone(link, log, e))) {
         goto end;
     }
-    if (bring_up(link, log, e) == 0) {
-        postgres_partitions_keep(&partitions, link, log);
-        struct err ignored; /* the lock goes with the session at the latest */
-        (void)postgres_link_run(link, unlock_sql, &ignored);
-        rc = 0;
-    }
+    (void)postgres_partitions_keep(&partitions, link, log);
+    rc = 0;
 end:
     if (rc && e->kind == ERR_REJECT) {
         e->kind = ERR_FATAL; /* here a refused value is a fault of the SQL, not of somebody's post */

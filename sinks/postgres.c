@@ -4,11 +4,14 @@
 #include "base/number.h"
 #include "sinks/migrate.h"
 #include "sinks/postgres_batch.h"
+#include "sinks/postgres_keeper.h"
 #include "sinks/postgres_lock.h"
 #include "sinks/postgres_partitions.h"
+#include "sinks/postgres_retention.h"
 #include "sinks/postgres_schema.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,11 +26,14 @@ struct place {
 
 struct sink {
     struct log_context log;
+    const struct postgres_settings *settings;
     struct postgres_link *link;
-    char *locked; /* the consumer whose lock this connection has; NULL: none */
+    _Atomic(struct postgres_keeper *) keeper; /* NULL: nothing was written yet */
+    char *locked;                             /* the consumer whose lock this connection has; NULL: none */
     struct postgres_copy copy;
     struct postgres_partitions partitions;
-    bool collides; /* the next load begins with the staging table */
+    bool months_made; /* on this connection: looked at */
+    bool collides;    /* the next load begins with the staging table */
     struct place places[PLACES_MOST];
     size_t place_count;
     struct log_repeat repeat;
@@ -50,6 +56,13 @@ static const struct config_key keys[] = {
      .restart = true,
      .check = check_conninfo,
      .help = "Which database, as libpq takes it: dbname=roost, host=... user=..., or postgresql://..."},
+    {.name = "keep",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct postgres_settings, keep),
+     .min = POSTGRES_KEEP_LEAST_MS,
+     .max = POSTGRES_KEEP_MOST_MS,
+     .restart = true,
+     .help = "How long posts stay: whole months that ended longer ago are removed; absent: for ever."},
 };
 
 /* With a password in it the conninfo is a secret, which a configuration that everybody can read must not
@@ -95,6 +108,7 @@ static void postgres_close(struct sink *s)
         return;
     }
     forget_places(s);
+    postgres_keeper_free(s->keeper);
     if (s->locked) {
         postgres_lock_drop(s->link);
         free(s->locked);
@@ -113,6 +127,7 @@ static struct sink *postgres_open(const void *settings, const char *name, struct
         return NULL;
     }
     s->log = (struct log_context){"sink", name};
+    s->settings = given;
     s->copy.rows = BUFFER(POSTGRES_COPY_MOST);
     s->link = postgres_link_new(given->conninfo, e);
     if (!s->link) {
@@ -133,13 +148,22 @@ static int ready(struct sink *s, struct err *e)
     if (fresh) {
         free(s->locked);
         s->locked = NULL;
-        s->partitions.next_ms = 0;
+        s->months_made = false;
         if (postgres_schema_check(s->link, e)) {
             postgres_link_drop(s->link);
             return -1;
         }
     }
     return 0;
+}
+
+/* Who has the consumer's lock also keeps the house. */
+static int start_keeper(struct sink *s, struct err *e)
+{
+    if (!s->keeper) {
+        s->keeper = postgres_keeper_start(s->settings->conninfo, s->settings->keep, &s->log, e);
+    }
+    return s->keeper ? 0 : -1;
 }
 
 /* Connected, and the only session that works for this consumer. */
@@ -161,7 +185,7 @@ static int ready_for(struct sink *s, const char *consumer, struct err *e)
     }
     free(s->locked);
     s->locked = name;
-    return 0;
+    return start_keeper(s, e);
 }
 
 /* Only what this connection began is undone; whatever is still unclear after that goes with the connection.
@@ -328,12 +352,22 @@ static int write_load(struct sink *s, const struct load *load, struct err *e)
     return rc;
 }
 
+/* Before the first batch of a connection, so that its posts find their months; later the keeper sees to it.
+ */
+static void make_months(struct sink *s)
+{
+    if (!s->months_made) {
+        s->months_made = true;
+        (void)postgres_partitions_keep(&s->partitions, s->link, &s->log);
+    }
+}
+
 static int postgres_write(struct sink *s, const struct load *load, struct err *e)
 {
     if (ready_for(s, load->consumer, e)) {
         goto fail;
     }
-    postgres_partitions_keep(&s->partitions, s->link, &s->log);
+    make_months(s);
     /* It may have lost the connection while making partitions. */
     if (ready_for(s, load->consumer, e) || write_load(s, load, e)) {
         goto fail;
@@ -347,7 +381,11 @@ fail:
 
 static void postgres_stop(struct sink *s)
 {
+    struct postgres_keeper *keeper = s->keeper;
     postgres_link_stop(s->link);
+    if (keeper) {
+        postgres_keeper_stop(keeper);
+    }
 }
 
 const struct sink_type sink_postgres = {

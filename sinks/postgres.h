@@ -12,6 +12,7 @@
 struct postgres_settings {
     struct sink_settings sink;
     char *conninfo; /* of the key conninfo, or of its file conninfo_file */
+    int64_t keep;   /* ms: older posts are removed by whole months; 0: never */
 };
 
 extern const struct config_type_table postgres_config;

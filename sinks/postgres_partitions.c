@@ -5,16 +5,18 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { LOOK_MS = 10 * 60 * 1000, AGAIN_MS = 60 * 1000, SAY_MS = 60 * 60 * 1000 };
+enum { SAY_MS = 60 * 60 * 1000 };
 
 static const char make_sql[] =
-    "SELECT roost.make_partition((date_trunc('month', now() AT TIME ZONE 'UTC') + $1::interval)::date),"
-    " to_char(now() AT TIME ZONE 'UTC' + $1::interval, 'YYYY-MM')";
+    "SELECT roost.make_partition(month::date), to_char(month, 'YYYY-MM') FROM (SELECT date_trunc('month', "
+    "$1::timestamptz AT TIME ZONE 'UTC') + $2::interval) AS asked (month)";
 
 static int make(struct postgres_link *link, const char *ahead, const struct log_context *log, struct err *e)
 {
     PGresult *result;
-    if (postgres_link_ask(link, make_sql, 1, &ahead, &result, e)) {
+    char now[CLOCK_TEXT_SIZE];
+    const char *values[] = {clock_format(clock_wall_ms(), now), ahead};
+    if (postgres_link_ask(link, make_sql, 2, values, &result, e)) {
         return -1;
     }
     if (strcmp(PQgetvalue(result, 0, 0), "t") == 0) {
@@ -24,24 +26,19 @@ static int make(struct postgres_link *link, const char *ahead, const struct log_
     return 0;
 }
 
-void postgres_partitions_keep(struct postgres_partitions *p, struct postgres_link *link,
+bool postgres_partitions_keep(struct postgres_partitions *p, struct postgres_link *link,
                               const struct log_context *log)
 {
     struct err e;
-    int64_t now = clock_steady_ms();
-    if (now < p->next_ms) {
-        return;
-    }
-    if (make(link, "0", log, &e) == 0 && make(link, "1 month", log, &e) == 0) {
-        p->next_ms = now + LOOK_MS;
-        return;
-    }
-    p->next_ms = now + AGAIN_MS;
     uint64_t held;
+    if (make(link, "0", log, &e) == 0 && make(link, "1 month", log, &e) == 0) {
+        return true;
+    }
     if (log_every(&p->repeat, SAY_MS, &held)) {
         log_warning(log,
                     "a month's partition of roost.posts cannot be made, its posts go to roost.posts_default "
                     "until it can: %s",
                     e.text);
     }
+    return false;
 }

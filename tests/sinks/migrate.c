@@ -88,11 +88,12 @@ Test(migrate, makes_all_tables_by_name_and_column)
     static const char *const tables[][2] = {
         {"batches",
          "id,consumer,spool,first_sequence,last_sequence,received,loaded,duplicate,filtered,rejected,"
-         "events,batch_time,started_at,finished_at"},
+         "events,batch_time,started_at,finished_at,expired"},
         {"progress", "consumer,spool,sequence"},
         {"events", "network,source,kind,id,author_id,received_at,batch_id,body"},
         {"gaps", "source,started_at,ended_at,cause,detail,undelivered"},
         {"rejects", "rejected_at,batch_id,sequence,why,frame"},
+        {"retention", "one,posts_before,batches_before,last_batch"},
         {"keyword_versions",
          "network,source,version,contents,number,rule_id,rule,tag,keywords,languages,began_at,"
          "ended_at"},

@@ -110,6 +110,27 @@ Test(settings, one_of_both_must_be_there)
                    "both given");
 }
 
+Test(settings, keep_is_for_ever_unless_it_is_said_and_a_wrong_one_says_what_would_be_right)
+{
+    static const char head[] = "[sink main]\ntype = postgres\nconninfo = dbname=a\n";
+    static const char *const wrong[] = {"180", "6 months", "0d", "1h", "-1d", "40000d", "1.5d", ""};
+    char text[200];
+    struct config *c = load(0600, head);
+    cr_expect_eq(((const struct postgres_settings *)config_section_settings(config_first(c, "sink")))->keep,
+                 0);
+    config_free(c);
+    snprintf(text, sizeof text, "%skeep = 180d\n", head);
+    c = load(0600, text);
+    cr_expect_eq(config_mistakes(c), 0u);
+    cr_expect_eq(((const struct postgres_settings *)config_section_settings(config_first(c, "sink")))->keep,
+                 INT64_C(180) * 24 * 3600 * 1000);
+    config_free(c);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(text, sizeof text, "%skeep = %s\n", head, wrong[i]);
+        expect_mistake(0600, text, ":4:", *wrong[i] ? ", from 1d to 36500d" : "leave the line out");
+    }
+}
+
 Test(settings, later_types_are_named_as_such)
 {
     expect_mistake(0600, "[sink main]\ntype = kafka\n", ":2:", "kafka");
