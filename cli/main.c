@@ -13,9 +13,9 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &listen_command, &etl_command,   &run_command,   &migrate_command,  &check_command, &simulate_command,
-    &tail_command,   &audit_command, &spool_command, &consumer_command, &rules_command, &setup_command,
-    &status_command};
+    &listen_command,   &etl_command,   &run_command,   &migrate_command, &check_command,
+    &simulate_command, &tail_command,  &audit_command, &spool_command,   &consumer_command,
+    &rules_command,    &setup_command, &status_command};
 static const size_t command_count = sizeof commands / sizeof *commands;
 
 int command_misuse(const struct command *c, const char *format, ...)

@@ -5,6 +5,7 @@
 #include "base/notify.h"
 #include "base/status_socket.h"
 #include "base/utf8.h"
+#include "base/version.h"
 #include "base/watchdog.h"
 #include "bridge/settings.h"
 #include "config/service.h"
@@ -102,7 +103,7 @@ static void write_answer(void *user, struct buffer *json)
     struct service *s = user;
     const char *hanging;
     buffer_print(json, "{\"service\":\"%s\"", s->offer.name);
-    service_add_text(json, "version", ROOST_VERSION);
+    service_add_text(json, "version", version_number);
     service_add_number(json, "pid", getpid());
     service_add_text(json, "configuration", config_path(s->config));
     service_add_time(json, "now", clock_wall_ms());
