@@ -193,7 +193,7 @@ class Ledger:
 
     def knows(self, stream, step):
         """That this stream began, or even its end."""
-        return self.begun and (not self.legs or self.legs[0][0] >= stream.begin.at - step)
+        return self.begun and (self.legs[0][0] if self.legs else self.alive) >= stream.begin.at - step
 
 
 class Life:
@@ -215,6 +215,7 @@ class Attempt:
 
     def __init__(self, life, at, port):
         self.life, self.at, self.port, self.seen = life, at, port, False
+        self.errand = False  # a token, rules: not for a stream
 
 
 def read_attempts(run, events):
@@ -230,7 +231,7 @@ def read_attempts(run, events):
             its = [a for a in attempts if a.port == e.port and a.at <= e.at + 0.002]
             if not its:
                 raise Failed(f"no connect(2) was seen that it belongs to: {e.line}")
-            its[-1].seen = True
+            its[-1].seen, its[-1].errand = True, e.status > 0 and not e.stream_request
             e.life = its[-1].life
     return attempts
 
@@ -442,7 +443,8 @@ def check_own_account(run, before, after, ends, rows, attempts, posts):
     if ends and not ends[0].ledger.legs:
         return  # it begins with the sign of life before a kill
     last = next((at for at in reversed(posts) if before.begin.at <= at < after.begin.at), None)
-    attempt = next((a.at for a in attempts if a.life == before.life and a.at > before.begin.at), None)
+    attempt = next((a.at for a in attempts if a.life == before.life and a.at > before.begin.at and a.port != before.begin.port
+                    and not a.errand), None)
     knows = not ends or ends[0].ledger.knows(before, run.step)
     if knows and last is not None and began < last - run.step:
         raise Failed(f"a gap that begins {last - began:.3f} s before the last tweet before it: {before.end.line}")
@@ -619,7 +621,7 @@ class Run:
         # A server that stops ends its stream in order: what it has sent is read.
         now = self.clock.now()
         self.simulator.stop()
-        wait_until("the end of the stream", lambda: any(at >= now for at, _ in Ledger(sources).legs), alive=[listen])
+        wait_until("the end of the stream", lambda: any(at >= now - 0.01 for at, _ in Ledger(sources).legs), alive=[listen])
         self.lives[-1].end(self.clock, "stopped", sources)
         return etl
 
