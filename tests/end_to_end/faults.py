@@ -295,7 +295,7 @@ def evicting_fault(stream, api):
 
 
 def check_ladders(run, events, faults, streams, attempts):
-    ladders, limit, last = Ladders(), None, 0
+    ladders, limit, last, renewed = Ladders(), None, 0, False
     ends = {id(s.end): s for s in streams if s.end}
     early = REAL_TIMER * run.speed + 0.002
     happened = [(e.at, e) for e in events] + [(a.at, a) for a in attempts if not a.seen] + [(life.ended, life) for life in run.lives[:-1]]
@@ -330,10 +330,13 @@ def check_ladders(run, events, faults, streams, attempts):
             ladders.streams(at)
         elif e.request and not unread:
             last = e.status or last
+            renewed &= not e.stream_request
             if e.handshake:
                 ladders.network_failed(at)
             elif e.status == 420 or e.status == 429:
                 ladders.rate_limited(at, limit if f is None and e.status == 429 else 0)
+            elif e.status == 401 and not e.stream_request and not renewed:
+                renewed = True  # an errand's: it is asked once more, with a new token, at once
             elif e.status == 401:
                 ladders.refused(at)
             elif e.stream_request:  # web pages, other JSON, redirects and statuses
