@@ -11,6 +11,8 @@ RUNS, SPEED = 4, 50
 
 
 def test_spool_ledger_and_ladders_are_as_random_fault_scripts_made_them():
+    if not faults.LIBRARY.exists():
+        support.skip(f"there is no {faults.LIBRARY}")
     done, wrong = faults.play(range(SEED, SEED + RUNS), SPEED, parallel=4, postgres_every=RUNS, over=30)
     assert not wrong, "\n".join(f"seed {seed}: {why}" for seed, why in wrong)
     faults.check_precision(done)
