@@ -72,8 +72,8 @@ char *bridge_default_spool(const char *folder, const char *path)
     const char *name = slash ? slash + 1 : path;
     size_t length = strlen(name), above = strlen(folder);
     char *spool = NULL;
-    if (above < sizeof services - 1 || strcmp(folder + above - (sizeof services - 1), services) ||
-        length < sizeof suffix || strcmp(name + length - (sizeof suffix - 1), suffix) ||
+    if (above < sizeof services - 1 || strcmp(folder + above - (sizeof services - 1), services) != 0 ||
+        length < sizeof suffix || strcmp(name + length - (sizeof suffix - 1), suffix) != 0 ||
         !strcmp(name, "roost.conf")) {
         return strdup("/var/lib/roost/spool");
     }

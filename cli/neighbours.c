@@ -41,7 +41,7 @@ int neighbours_blame(const struct config *c, struct err *e)
     int count = scandir(config_folder(c), &entries, is_configuration, alphasort);
     for (int i = 0; i < count; i++) {
         char *path = NULL;
-        if (strcmp(entries[i]->d_name, own) &&
+        if (strcmp(entries[i]->d_name, own) != 0 &&
             asprintf(&path, "%s/%s", config_folder(c), entries[i]->d_name) >= 0) {
             blame(mine, path, e);
             free(path);

@@ -2,12 +2,13 @@
 include(GNUInstallDirs)
 
 install(TARGETS roost RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES docs/install.md docs/audit.md docs/rules.md docs/simulator.md docs/spool.md docs/tables.md docs/x-v2.md README.md
-  DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
 install(FILES bridge/PROTOCOL.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/bridge)
 install(FILES config/roost.conf config/keywords.txt deploy/systemd/roost-failed@.service
   DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(FILES deploy/package/sysusers.conf DESTINATION lib/sysusers.d RENAME roost.conf)
+install(FILES deploy/package/lintian-overrides DESTINATION share/lintian/overrides RENAME roost)
 # Files that name others, or that an administrator has changed: written when they are installed, since only then is the
 # prefix certain (cmake --install --prefix).
 if(CMAKE_INSTALL_SYSCONFDIR STREQUAL "etc")
@@ -25,12 +26,13 @@ set(CPACK_PACKAGE_NAME roost)
 set(CPACK_PACKAGE_VENDOR "roost")
 set(CPACK_PACKAGE_CONTACT "roost maintainers <maintainers@roost.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "streams of social networks into PostgreSQL")
-set(CPACK_PACKAGE_DESCRIPTION "Follows a topic on a social network for months, and has every post in PostgreSQL a
-second after it was written. roost listen signs in to a streaming API, filters
-by keyword and language, and keeps each post in a numbered spool on disk behind
-a local TCP bridge; roost etl takes micro-batches from the bridge, cleans and
-enriches them, and loads each batch in one transaction with its position:
-nothing is lost and nothing doubled, whoever is killed and whenever.
+set(CPACK_PACKAGE_DESCRIPTION "Follows a topic on a social network for months, and has every post in
+PostgreSQL a second after it was written. roost listen signs in to a
+streaming API, filters by keyword and language, and keeps each post in a
+numbered spool on disk behind a local TCP bridge; roost etl takes
+micro-batches from the bridge, cleans and enriches them, and loads each batch
+in one transaction with its position: nothing is lost and nothing doubled,
+whoever is killed and whenever.
 .
 Both run as systemd services under a user of their own.")
 set(CPACK_STRIP_FILES ON)
@@ -44,7 +46,7 @@ set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS OFF)
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "init-system-helpers, passwd, systemd | systemd-standalone-sysusers | systemd-sysusers")
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "passwd, systemd | systemd-standalone-sysusers | systemd-sysusers")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates, postgresql")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(control ${PROJECT_BINARY_DIR}/package)

@@ -2,6 +2,9 @@
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
 add_test(NAME house.order COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/house/check_house.py ${PROJECT_SOURCE_DIR})
+add_test(NAME house.version COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/house/check_version.py ${PROJECT_SOURCE_DIR} ${CMAKE_COMMAND})
+set_tests_properties(house.version PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: ")
+add_test(NAME house.install COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/house/check_install.py ${PROJECT_BINARY_DIR} ${CMAKE_COMMAND})
 add_test(NAME house.format COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/format.sh ${PROJECT_SOURCE_DIR})
 set_tests_properties(house.format PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: ")
 
