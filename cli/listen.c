@@ -14,6 +14,7 @@
 #include "bridge/bridge.h"
 #include "bridge/gap.h"
 #include "cli/command.h"
+#include "cli/keyword_watch.h"
 #include "cli/kinds.h"
 #include "ingest/ledger_file.h"
 #include "ingest/report.h"
@@ -52,6 +53,7 @@ struct listener {
     struct set_aside *set_aside;
     struct ledger *ledger;
     struct versions *versions;
+    struct keyword_watch *watch;
     char *streamed_path;
     struct source **sources; /* NULL members were told to stop */
     size_t count;            /* of sources opened */
@@ -132,6 +134,8 @@ static void on_bridge_closed(void *user)
 {
     struct listener *l = user;
     l->bridge = NULL;
+    keyword_watch_close(l->watch);
+    l->watch = NULL;
     uv_close((uv_handle_t *)&l->terminated, NULL);
     uv_close((uv_handle_t *)&l->interrupted, NULL);
     uv_close((uv_handle_t *)&l->hung_up, NULL);
@@ -379,6 +383,7 @@ static void on_hang_up(uv_signal_t *signal, int number)
     if (l->stopping || l->reloading) {
         return;
     }
+    keyword_watch_note(l->watch);
     struct config *next = kinds_reload(config_path(l->config), used_sections, &context);
     if (!next) {
         log_error(&context, "SIGHUP: the configuration has mistakes; the old one stays in force");
@@ -392,6 +397,20 @@ static void on_hang_up(uv_signal_t *signal, int number)
                    "SIGHUP: the configuration is right; it waits until what the sources have received is in "
                    "the spool, which is full");
     }
+}
+
+/* A watched keyword file has other contents (`watch = yes`): all is as if somebody had sent SIGHUP. */
+static bool on_keywords_changed(void *user)
+{
+    struct listener *l = user;
+    if (l->reloading) {
+        return false;
+    }
+    if (!l->stopping) {
+        log_notice(&context, "a keyword file has changed: reading it, as on SIGHUP");
+        on_hang_up(&l->hung_up, SIGHUP);
+    }
+    return true;
 }
 
 static bool is_used(const struct listener *l, const struct config *c)
@@ -475,6 +494,7 @@ static void finish_reload(struct listener *l)
     }
     l->given_up = count_given_up(l);
     drop_older(l);
+    keyword_watch_set(l->watch, l->config);
     if (started) {
         start_sources(l);
     }
@@ -517,6 +537,15 @@ static int open_bridge(struct listener *l, struct err *e)
     return l->set_aside ? 0 : err_set(e, ERR_RETRY, "out of memory");
 }
 
+static int open_watch(struct listener *l, struct err *e)
+{
+    l->watch = keyword_watch_open(&l->loop, on_keywords_changed, l, e);
+    if (l->watch) {
+        keyword_watch_set(l->watch, l->config);
+    }
+    return l->watch ? 0 : -1;
+}
+
 static void watch_signals(struct listener *l)
 {
     uv_signal_init(&l->loop, &l->terminated);
@@ -555,7 +584,7 @@ static int listen_with(struct config *config)
         return 1;
     }
     watch_signals(&l);
-    if (open_bridge(&l, &e) || open_sources(&l, NULL, 0, &e)) {
+    if (open_bridge(&l, &e) || open_sources(&l, NULL, 0, &e) || open_watch(&l, &e)) {
         log_error(&context, "%s", e.text);
         l.exit_status = err_exit_status(&e);
         if (l.bridge) {

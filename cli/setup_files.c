@@ -69,7 +69,8 @@ static bool is_as_installed(const char *path, struct view text)
     struct buffer files = BUFFER(CONFIGURATION_MAXIMUM), changed = BUFFER(CONFIGURATION_MAXIMUM);
     struct err ignored; /* without dpkg nothing was installed by it */
     bool as_installed = false;
-    char *copy = path_in("/usr/share/roost", strrchr(path, '/') + 1);
+    const char *slash = strrchr(path, '/');
+    char *copy = path_in("/usr/share/roost", slash ? slash + 1 : path);
     if (copy && is_same(copy, text)) {
         as_installed = true;
     } else if (access("/var/lib/dpkg/info/roost.list", F_OK) == 0 &&
