@@ -288,12 +288,16 @@ static int keep_old(const char *path, struct err *e)
 static int put(const struct setup *s, const char *stage, const struct target *t, bool *changed, struct err *e)
 {
     char *from = path_in(stage, t->name), *to = setup_path(s, t->name);
-    int rc = from && to ? 0 : err_set(e, ERR_RETRY, "out of memory");
-    if (rc == 0 && is_same(to, t->text)) {
+    int rc = 0;
+    if (!from || !to) {
+        rc = err_set(e, ERR_RETRY, "out of memory");
+        goto end;
+    }
+    if (is_same(to, t->text)) {
         goto end;
     }
     *changed = true;
-    if (rc == 0 && !t->secret && is_somebodys(to)) {
+    if (!t->secret && is_somebodys(to)) {
         rc = keep_old(to, e);
     }
     if (rc == 0 && rename(from, to)) {
