@@ -14,6 +14,7 @@
 #include "bridge/bridge.h"
 #include "bridge/gap.h"
 #include "cli/command.h"
+#include "cli/keyword_watch.h"
 #include "cli/kinds.h"
 #include "cli/listen_status.h"
 #include "cli/neighbours.h"
@@ -54,6 +55,7 @@ struct listener {
     struct ledger *ledger;
     struct versions *versions;
     struct listen_status *status;
+    struct keyword_watch *watch;
     char *streamed_path;
     struct source **sources; /* NULL members were told to stop */
     size_t count;            /* of sources opened */
@@ -138,6 +140,8 @@ static void on_bridge_closed(void *user)
 {
     struct listener *l = user;
     l->bridge = NULL;
+    keyword_watch_close(l->watch);
+    l->watch = NULL;
     uv_close((uv_handle_t *)&l->terminated, NULL);
     uv_close((uv_handle_t *)&l->interrupted, NULL);
     uv_close((uv_handle_t *)&l->hung_up, NULL);
@@ -389,6 +393,7 @@ static void on_hang_up(uv_signal_t *signal, int number)
     struct service *service = listen_status_service(l->status);
     struct err e;
     service_reloading(service);
+    keyword_watch_note(l->watch);
     struct config *next = kinds_reload(config_path(l->config), used_sections, &context, &e);
     if (!next) {
         log_error(&context, "SIGHUP: the configuration has mistakes; the old one stays in force");
@@ -404,6 +409,20 @@ static void on_hang_up(uv_signal_t *signal, int number)
                    "the spool, which is full");
         service_reloaded(service, next, NULL, true);
     }
+}
+
+/* A watched keyword file has other contents (`watch = yes`): all is as if somebody had sent SIGHUP. */
+static bool on_keywords_changed(void *user)
+{
+    struct listener *l = user;
+    if (l->reloading) {
+        return false;
+    }
+    if (!l->stopping) {
+        log_notice(&context, "a keyword file has changed: reading it, as on SIGHUP");
+        on_hang_up(&l->hung_up, SIGHUP);
+    }
+    return true;
 }
 
 static bool is_used(const struct listener *l, const struct config *c)
@@ -487,6 +506,7 @@ static void finish_reload(struct listener *l)
     }
     l->given_up = count_given_up(l);
     drop_older(l);
+    keyword_watch_set(l->watch, l->config);
     service_reloaded(listen_status_service(l->status), l->config, NULL, false);
     if (started) {
         start_sources(l);
@@ -540,6 +560,15 @@ static void look_at(void *user, struct listen_view *view)
                                  .started = l->started};
 }
 
+static int open_watch(struct listener *l, struct err *e)
+{
+    l->watch = keyword_watch_open(&l->loop, on_keywords_changed, l, e);
+    if (l->watch) {
+        keyword_watch_set(l->watch, l->config);
+    }
+    return l->watch ? 0 : -1;
+}
+
 static void watch_signals(struct listener *l)
 {
     uv_signal_init(&l->loop, &l->terminated);
@@ -584,7 +613,7 @@ static int listen_with(struct config *config)
         return 1;
     }
     watch_signals(&l);
-    if (open_bridge(&l, &e) || open_sources(&l, NULL, 0, &e)) {
+    if (open_bridge(&l, &e) || open_sources(&l, NULL, 0, &e) || open_watch(&l, &e)) {
         log_error(&context, "%s", e.text);
         l.exit_status = err_exit_status(&e);
         if (l.bridge) {

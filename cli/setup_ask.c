@@ -80,11 +80,19 @@ static void wait_for_line(int signals)
     }
 }
 
-static int read_hidden(struct buffer *line, struct err *e)
+static void print_question(const char *question)
+{
+    printf("%s ", question);
+    fflush(stdout);
+}
+
+/* The terminal is silent before the question can be seen. */
+static int ask_hidden(const char *question, struct buffer *line, struct err *e)
 {
     struct termios before, silent;
     sigset_t ending, mask;
     if (tcgetattr(STDIN_FILENO, &before)) {
+        print_question(question);
         return setup_read_line(line, e);
     }
     ending_signals(&ending);
@@ -94,6 +102,7 @@ static int read_hidden(struct buffer *line, struct err *e)
     silent.c_lflag &= ~(tcflag_t)ECHO;
     silent.c_lflag |= ECHONL;
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    print_question(question);
     wait_for_line(signals);
     struct pollfd line_there = {.fd = STDIN_FILENO, .events = POLLIN};
     int rc = 0;
@@ -108,9 +117,7 @@ static int read_hidden(struct buffer *line, struct err *e)
 
 int setup_ask(const char *question, bool hidden, struct buffer *answer, struct err *e)
 {
-    printf("%s ", question);
-    fflush(stdout);
-    if (hidden ? read_hidden(answer, e) : setup_read_line(answer, e)) {
+    if (hidden ? ask_hidden(question, answer, e) : (print_question(question), setup_read_line(answer, e))) {
         return -1;
     }
     trim(answer);

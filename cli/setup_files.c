@@ -69,7 +69,8 @@ static bool is_as_installed(const char *path, struct view text)
     struct buffer files = BUFFER(CONFIGURATION_MAXIMUM), changed = BUFFER(CONFIGURATION_MAXIMUM);
     struct err ignored; /* without dpkg nothing was installed by it */
     bool as_installed = false;
-    char *copy = path_in("/usr/share/roost", strrchr(path, '/') + 1);
+    const char *slash = strrchr(path, '/');
+    char *copy = path_in("/usr/share/roost", slash ? slash + 1 : path);
     if (copy && is_same(copy, text)) {
         as_installed = true;
     } else if (access("/var/lib/dpkg/info/roost.list", F_OK) == 0 &&
@@ -287,12 +288,16 @@ static int keep_old(const char *path, struct err *e)
 static int put(const struct setup *s, const char *stage, const struct target *t, bool *changed, struct err *e)
 {
     char *from = path_in(stage, t->name), *to = setup_path(s, t->name);
-    int rc = from && to ? 0 : err_set(e, ERR_RETRY, "out of memory");
-    if (rc == 0 && is_same(to, t->text)) {
+    int rc = 0;
+    if (!from || !to) {
+        rc = err_set(e, ERR_RETRY, "out of memory");
+        goto end;
+    }
+    if (is_same(to, t->text)) {
         goto end;
     }
     *changed = true;
-    if (rc == 0 && !t->secret && is_somebodys(to)) {
+    if (!t->secret && is_somebodys(to)) {
         rc = keep_old(to, e);
     }
     if (rc == 0 && rename(from, to)) {

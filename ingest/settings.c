@@ -299,6 +299,9 @@ static bool merge(const struct config_section *s, const struct filter_section_se
         to->languages = from->filter.languages;
         to->language_count = from->filter.language_count;
     }
+    if (!given(s, "watch")) {
+        source->keys.watch = from->keys.watch;
+    }
     to->retweets = given(s, "retweets") ? source->keys.retweets : from->keys.retweets;
     to->replies = given(s, "replies") ? source->keys.replies : from->keys.replies;
     to->quotes = given(s, "quotes") ? source->keys.quotes : from->keys.quotes;
@@ -391,6 +394,11 @@ static const struct config_key filter_keys[] = {
      .type = CONFIG_PATH,
      .offset = FILTER(keywords_file),
      .help = "A file with one keyword a line; joined with keywords."},
+    {.name = "watch",
+     .type = CONFIG_FLAG,
+     .offset = FILTER(watch),
+     .fallback = "no",
+     .help = "Whether a change of keywords_file comes into force by itself, as with SIGHUP."},
     {.name = "languages",
      .type = CONFIG_LIST,
      .offset = FILTER(languages),
@@ -456,6 +464,10 @@ static const struct config_key source_keys[] = {
      .type = CONFIG_PATH,
      .offset = SOURCE(keys.keywords_file),
      .help = "A file of keywords of this source, in place of [filter]'s."},
+    {.name = "watch",
+     .type = CONFIG_FLAG,
+     .offset = SOURCE(keys.watch),
+     .help = "Whether a change of this source's keywords_file comes into force by itself."},
     {.name = "languages",
      .type = CONFIG_LIST,
      .offset = SOURCE(keys.languages),

@@ -36,6 +36,7 @@ struct filter_keys {
     struct config_list keywords;
     char *keywords_file;
     struct config_list languages;
+    bool watch; /* a change of keywords_file is read as on SIGHUP; a source's is worked out, as in `filter` */
     bool retweets, replies, quotes;
     int local_filter;
 };
