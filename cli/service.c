@@ -10,12 +10,17 @@
 #include "config/service.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_SIZE = 300, STOP_EXTEND_MS = 60 * 1000 };
+enum {
+    LINE_SIZE = 300,
+    STOP_EXTEND_MS = 60 * 1000,
+    ARENAS_MOST = 2 /* of malloc; each thread would have its own, and keep it. Hot paths have base/arena.h */
+};
 
 struct service {
     const struct config *config;
@@ -227,6 +232,7 @@ struct service *service_open(const struct config *config, const struct service_o
     if (!s) {
         return NULL;
     }
+    mallopt(M_ARENA_MAX, ARENAS_MOST);
     s->config = config;
     s->offer = *offer;
     s->log = (struct log_context){offer->name, NULL};
