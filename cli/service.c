@@ -218,6 +218,7 @@ void service_look(struct service *s)
     }
     keep_socket(s);
     say_status(s);
+    log_settle(false);
 }
 
 static void take_log_level(const struct config *config)
@@ -239,6 +240,7 @@ struct service *service_open(const struct config *config, const struct service_o
     s->started_at = clock_wall_ms();
     s->reloaded_at = CLOCK_NONE;
     take_log_level(config);
+    log_collapse();
     int64_t limit_us = notify_watchdog_us() / 2;
     s->fed = limit_us > 0;
     watchdog_set_limit(limit_us);
@@ -289,6 +291,7 @@ void service_stopping(struct service *s)
 
 void service_close(struct service *s)
 {
+    log_settle(true);
     if (s) {
         status_socket_free(s->socket);
         watchdog_leave();
