@@ -11,12 +11,17 @@
 #include "config/service.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_SIZE = 300, STOP_EXTEND_MS = 60 * 1000 };
+enum {
+    LINE_SIZE = 300,
+    STOP_EXTEND_MS = 60 * 1000,
+    ARENAS_MOST = 2 /* of malloc; each thread would have its own, and keep it. Hot paths have base/arena.h */
+};
 
 struct service {
     const struct config *config;
@@ -214,6 +219,7 @@ void service_look(struct service *s)
     }
     keep_socket(s);
     say_status(s);
+    log_settle(false);
 }
 
 static void take_log_level(const struct config *config)
@@ -228,12 +234,14 @@ struct service *service_open(const struct config *config, const struct service_o
     if (!s) {
         return NULL;
     }
+    mallopt(M_ARENA_MAX, ARENAS_MOST);
     s->config = config;
     s->offer = *offer;
     s->log = (struct log_context){offer->name, NULL};
     s->started_at = clock_wall_ms();
     s->reloaded_at = CLOCK_NONE;
     take_log_level(config);
+    log_collapse();
     int64_t limit_us = notify_watchdog_us() / 2;
     s->fed = limit_us > 0;
     watchdog_set_limit(limit_us);
@@ -284,6 +292,7 @@ void service_stopping(struct service *s)
 
 void service_close(struct service *s)
 {
+    log_settle(true);
     if (s) {
         status_socket_free(s->socket);
         watchdog_leave();

@@ -168,6 +168,18 @@ static void count_load(struct job *job, const struct load *load)
     pthread_mutex_unlock(&job->lock);
 }
 
+static void say_loaded(struct job *job, int64_t batch_time)
+{
+    pthread_mutex_lock(&job->lock);
+    struct job_batch last = job->numbers.last;
+    pthread_mutex_unlock(&job->lock);
+    log_set_batch(batch_time);
+    log_debug(&log_job, "a batch is loaded: %llu frames, %llu posts, %llu events, %llu rejected",
+              (unsigned long long)last.received, (unsigned long long)last.posts,
+              (unsigned long long)last.events, (unsigned long long)last.rejected);
+    log_set_batch(CLOCK_NONE);
+}
+
 /* foreachBatch: gives the batch to every sink, then tells the bridges. A batch without frames writes nothing.
  */
 static int load(const struct batch *batch, void *user, struct err *e)
@@ -186,6 +198,7 @@ static int load(const struct batch *batch, void *user, struct err *e)
     }
     acknowledge(job, &whole);
     count_load(job, &whole);
+    say_loaded(job, whole.batch_time);
     return 0;
 }
 

@@ -303,6 +303,7 @@ static int do_load(struct sink_thread *t, struct request *r)
     struct load own = *r->load; /* each sink has an outcome of its own */
     const struct load *load = &own;
     own.outcome = &r->outcome;
+    log_set_batch(load->batch_time);
     if (learn_positions(t, load, &r->error) != 0) {
         return -1;
     }
@@ -350,6 +351,7 @@ static void *sink_main(void *argument)
     for (struct request *r; (r = next_request(t, &refused)) != NULL;) {
         watchdog_progress();
         int result = refused ? given_up(&r->error) : r->load ? do_load(t, r) : do_question(t, r);
+        log_set_batch(CLOCK_NONE);
         pthread_mutex_lock(&t->loader->lock);
         t->busy = false;
         r->result = result;

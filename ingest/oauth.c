@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "ingest/hmac.h"
 
 #include <curl/curl.h>
 #include <oauth.h> /* needs <stddef.h> before it, which oauth.h of this room brings */
@@ -235,7 +236,7 @@ static char *make_signature(const struct oauth_credentials *c, const char *metho
     char *parameters = join_pairs(all, "&", "");
     char *message = parameters ? oauth_catenc(3, method, base, parameters) : NULL;
     char *key = oauth_catenc(2, c->api_secret, c->access_secret ? c->access_secret : "");
-    char *signature = message && key ? oauth_sign_hmac_sha1(message, key) : NULL;
+    char *signature = message && key ? hmac_sha1_base64(message, key) : NULL;
     if (key) {
         explicit_bzero(key, strlen(key));
     }

@@ -310,6 +310,7 @@ static void ask_for_stream(struct source *s)
         .accept_any_certificate = s->settings->tls_insecure_accept_any_certificate};
     s->counts.attempts++;
     s->state = SOURCE_CONNECTING;
+    log_debug(&s->log, "attempt %llu: %s", (unsigned long long)s->counts.attempts, s->place);
     if (http_stream_start(s->http, &request, &e)) {
         fail(s, BACKOFF_NETWORK, "network", 0, e.text);
     }

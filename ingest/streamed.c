@@ -3,8 +3,8 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "ingest/hmac.h"
 
-#include <oauth.h> /* HMAC */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,7 +17,7 @@ bool streamed_is_mark_of(struct view line, const char *identity)
         return false;
     }
     snprintf(salt, sizeof salt, "%.*s", SALT_SIZE - 1, line.at);
-    char *hash = oauth_sign_hmac_sha1(identity, salt);
+    char *hash = hmac_sha1_base64(identity, salt);
     bool same = view_is(view_from(line, sizeof salt), hash);
     free(hash);
     return same;
@@ -27,7 +27,7 @@ int streamed_mark(const char *identity, char mark[STREAMED_MARK_SIZE])
 {
     char salt[SALT_SIZE];
     random_hex(salt, SALT_BYTES);
-    char *hash = oauth_sign_hmac_sha1(identity, salt);
+    char *hash = hmac_sha1_base64(identity, salt);
     int length = snprintf(mark, STREAMED_MARK_SIZE, "%s %s", salt, hash ? hash : "");
     bool made = hash && length < STREAMED_MARK_SIZE;
     free(hash);
