@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/wipe.h"
 #include "ingest/source_answer.h"
 #include "ingest/source_keys.h"
 #include "ingest/source_parts.h"
@@ -271,10 +272,7 @@ static void on_end(void *user, const struct http_result *result)
 
 static void attempt_free(struct source_attempt *attempt)
 {
-    if (attempt->authorization) {
-        explicit_bzero(attempt->authorization, strlen(attempt->authorization));
-    }
-    free(attempt->authorization);
+    wipe_string(attempt->authorization);
     free(attempt->url);
     free(attempt->form);
 }

@@ -1,6 +1,7 @@
 #include "ingest/x_v2_api.h"
 
 #include "base/clock.h"
+#include "base/wipe.h"
 #include "ingest/http_ask.h"
 
 #include <oauth.h>
@@ -60,6 +61,12 @@ struct x_v2_account x_v2_account_of(const struct source_x_v2_settings *source)
 }
 
 static void attempt(struct x_v2_api *api);
+
+static void drop_token(struct x_v2_api *api)
+{
+    wipe_string(api->token);
+    api->token = NULL;
+}
 
 /* --- the end of a call --- */
 
@@ -136,8 +143,7 @@ static void on_unauthorized(struct x_v2_api *api, const struct http_response *r,
 {
     if (api->account.api_key && !api->renewed) {
         api->renewed = true;
-        free(api->token);
-        api->token = NULL;
+        drop_token(api);
         attempt(api);
         return;
     }
@@ -211,6 +217,30 @@ static void keep_answer(struct x_v2_api *api, const struct http_ask_result *resu
     }
 }
 
+static bool repeats(struct view text, const char *secret)
+{
+    return secret && secret[0] && text.length && memmem(text.at, text.length, secret, strlen(secret));
+}
+
+/* The server's own words for a message, with no secret in them. What answers a demand for a token and cannot
+ * be read may hold one. */
+static void quote_answer(const struct x_v2_api *api, struct view body, bool read, char *quote, size_t size)
+{
+    const struct x_v2_complaint *p = read && api->answer.problem_count ? &api->answer.problems[0] : NULL;
+    const struct view texts[] = {body, p ? p->title : view_none(), p ? p->detail : view_none()};
+    quote[0] = '\0';
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (repeats(texts[i], api->token) || repeats(texts[i], api->account.api_secret)) {
+            return;
+        }
+    }
+    if (read) {
+        x_v2_answer_quote(&api->answer, quote, size);
+    } else if (!api->fetching) {
+        http_quote_body(body, quote, size);
+    }
+}
+
 static void on_answer(void *user, const struct http_ask_result *result)
 {
     struct x_v2_api *api = user;
@@ -224,11 +254,7 @@ static void on_answer(void *user, const struct http_ask_result *result)
     }
     int status = result->response->status;
     bool read = x_v2_answer_read(result->body, api->arena, &api->answer, &e) == 0;
-    if (read) {
-        x_v2_answer_quote(&api->answer, quote, sizeof quote);
-    } else {
-        http_quote_body(result->body, quote, sizeof quote);
-    }
+    quote_answer(api, result->body, read, quote, sizeof quote);
     if (!read && (status < 300 || status == 400)) {
         snprintf(why, sizeof why, "status %d, but %.150s%s", status, e.text, quote);
         wait_or_fail(api, climbed(api, api->patience.http_ms), why);
@@ -250,10 +276,10 @@ static int add_basic(struct buffer *b, const struct x_v2_account *account)
                         : oauth_encode_base64((int)pair.length, (const unsigned char *)pair.data);
     buffer_print(b, "Authorization: Basic %s", encoded ? encoded : "");
     int result = encoded && !buffer_failed(b) ? 0 : -1;
-    free(encoded);
-    free(key);
-    free(secret);
-    buffer_free(&pair);
+    wipe_string(encoded);
+    wipe_string(key);
+    wipe_string(secret);
+    wipe_buffer(&pair);
     return result;
 }
 
@@ -295,12 +321,13 @@ static void attempt(struct x_v2_api *api)
     api->fetching = !api->token;
     api->attempts++;
     api->answer = (struct x_v2_answer){0};
+    arena_wipe(api->arena); /* the last answer was a token, perhaps */
     arena_reset(api->arena);
     if (start_request(api, &url, &authorization, &e)) {
         fail(api, e.kind, "%s", e.text);
     }
     buffer_free(&url);
-    buffer_free(&authorization);
+    wipe_buffer(&authorization);
 }
 
 static void begin(struct x_v2_api *api, int64_t delay_ms,
@@ -339,8 +366,7 @@ int x_v2_api_fetch_token(struct x_v2_api *api, void (*done)(void *user, const st
     if (!api->account.api_key || !api->account.api_secret) {
         return err_set(e, ERR_FATAL, "without api_key and api_secret no bearer token can be fetched");
     }
-    free(api->token);
-    api->token = NULL;
+    drop_token(api);
     buffer_reset(&api->path);
     buffer_add_text(&api->path, "/oauth2/token");
     api->token_only = true;
@@ -373,10 +399,13 @@ static void give_back(struct x_v2_api *api)
 {
     buffer_free(&api->path);
     buffer_free(&api->body);
-    buffer_free(&api->response_body);
+    wipe_buffer(&api->response_body);
+    if (api->arena) {
+        arena_wipe(api->arena);
+    }
     arena_free(api->arena);
     free(api->base);
-    free(api->token);
+    drop_token(api);
     free(api);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/wipe.h"
 #include "ingest/rules_judge.h"
 #include "ingest/source_answer.h"
 #include "ingest/x_v2.h"
@@ -57,10 +58,7 @@ struct runner {
 
 static void drop_token(struct runner *r)
 {
-    if (r->token) {
-        explicit_bzero(r->token, strlen(r->token));
-    }
-    free(r->token);
+    wipe_string(r->token);
     r->token = NULL;
 }
 
