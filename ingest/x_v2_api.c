@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/wipe.h"
 #include "ingest/http_ask.h"
+#include "ingest/x_v2_verdict.h"
 
 #include <oauth.h>
 #include <stdarg.h>
@@ -119,6 +120,14 @@ static int64_t climbed(const struct x_v2_api *api, int64_t first_ms)
 
 /* --- answers --- */
 
+/* What the last answer means for who runs this. */
+static const char *advice_of(const struct x_v2_api *api)
+{
+    struct source_verdict v = {.advice = x_v2_verdict_advice(NULL, api->last.response->status)};
+    x_v2_verdict_judge(&api->last, api->token, &v);
+    return v.advice;
+}
+
 static bool capped(const struct x_v2_answer *answer)
 {
     return answer->problem_count && view_is(answer->problems[0].type, "usage-capped");
@@ -128,7 +137,7 @@ static void on_rate_limit(struct x_v2_api *api, const struct http_response *r, c
 {
     char why[300];
     if (capped(&api->answer)) {
-        fail(api, ERR_RETRY, "%s: 429, the account has used up what it may read%s", api->base, quote);
+        fail(api, ERR_RETRY, "%s: 429%s: %s", api->base, quote, advice_of(api));
         return;
     }
     int64_t ms = r->retry_after_ms > r->rate_reset_ms ? r->retry_after_ms : r->rate_reset_ms;
@@ -193,10 +202,11 @@ static void on_status(struct x_v2_api *api, const struct http_ask_result *result
         on_token(api, status, quote);
     } else if (status == 401) {
         on_unauthorized(api, result->response, quote);
-    } else if (status == 403 || status == 404) {
-        fail(api, ERR_FATAL, "%s%s: %d, %s%s", api->base, buffer_string(&api->path), status,
-             status == 403 ? "the account has no access to it" : "nothing is there: is url the API's base?",
-             quote);
+    } else if (status == 403) {
+        fail(api, ERR_FATAL, "%s%s: 403%s: %s", api->base, buffer_string(&api->path), quote, advice_of(api));
+    } else if (status == 404) {
+        fail(api, ERR_FATAL, "%s%s: 404, nothing is there: is url the API's base?%s", api->base,
+             buffer_string(&api->path), quote);
     } else {
         end(api, &(struct x_v2_outcome){.status = status, .answer = &api->answer});
     }
