@@ -136,6 +136,17 @@ bool x_v2_complaint_is_duplicate(const struct x_v2_complaint *p)
     return view_is(p->type, "duplicate-rules") || view_is(p->title, "DuplicateRule");
 }
 
+bool x_v2_complaint_may_pass(const struct x_v2_complaint *p)
+{
+    static const char *const types[] = {"internal-error", "rate-limit-exceeded", "usage-capped", "credits"};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (view_is(p->type, types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool x_v2_complaint_is_cap(const struct x_v2_complaint *p)
 {
     return view_is(p->type, "rule-cap") || view_is(p->title, "RulesCapExceeded");

@@ -141,7 +141,13 @@ static void on_rate_limit(struct x_v2_api *api, const struct http_response *r, c
         return;
     }
     int64_t ms = r->retry_after_ms > r->rate_reset_ms ? r->retry_after_ms : r->rate_reset_ms;
-    ms = ms < 0 ? climbed(api, api->patience.rate_ms) : ms + RATE_MARGIN_MS;
+    ms = ms < BACKOFF_LONGEST_REQUEST_MS ? ms : BACKOFF_LONGEST_REQUEST_MS; /* and no sum overflows */
+    if (ms <= 0) { /* not said, or past: by a clock that differs from ours, perhaps */
+        int64_t step = climbed(api, api->patience.rate_ms);
+        ms = ms < 0 || step > RATE_MARGIN_MS ? step : RATE_MARGIN_MS;
+    } else {
+        ms += RATE_MARGIN_MS;
+    }
     snprintf(why, sizeof why, "429, too many requests, to be tried again in %lld s%s", (long long)(ms / 1000),
              quote);
     wait_or_fail(api, ms, why);
@@ -202,6 +208,8 @@ static void on_status(struct x_v2_api *api, const struct http_ask_result *result
         on_token(api, status, quote);
     } else if (status == 401) {
         on_unauthorized(api, result->response, quote);
+    } else if (status == 402) {
+        fail(api, ERR_RETRY, "%s%s: 402%s: %s", api->base, buffer_string(&api->path), quote, advice_of(api));
     } else if (status == 403) {
         fail(api, ERR_FATAL, "%s%s: 403%s: %s", api->base, buffer_string(&api->path), quote, advice_of(api));
     } else if (status == 404) {
