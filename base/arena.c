@@ -118,6 +118,13 @@ size_t arena_used(const struct arena *a)
     return a->total;
 }
 
+void arena_wipe(struct arena *a)
+{
+    for (struct block *b = a->blocks; b; b = b->next) {
+        explicit_bzero(b->bytes, b->used);
+    }
+}
+
 void arena_reset(struct arena *a)
 {
     struct block *kept = NULL;

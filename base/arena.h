@@ -35,6 +35,9 @@ bool arena_failed(const struct arena *a);
 /* Bytes handed out since the last reset, padding included. */
 size_t arena_used(const struct arena *a);
 
+/* Overwrites all that was handed out, for contents that are secret: before a reset or a free. */
+void arena_wipe(struct arena *a);
+
 /* Everything goes, and so does a latched failure; one block is kept for the next use. */
 void arena_reset(struct arena *a);
 

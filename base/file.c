@@ -14,8 +14,8 @@ int file_read(const char *path, struct buffer *into, struct err *e)
         return err_set(e, err_kind_of(errno), "cannot read %s: %s", path, strerror(errno));
     }
     int result = -1;
+    char piece[16384];
     for (;;) {
-        char piece[16384];
         ssize_t n = read(fd, piece, sizeof piece);
         if (n < 0 && errno == EINTR) {
             continue;
@@ -35,6 +35,7 @@ int file_read(const char *path, struct buffer *into, struct err *e)
         }
     }
     close(fd);
+    explicit_bzero(piece, sizeof piece); /* what was read may be a secret */
     return result;
 }
 

@@ -1,9 +1,9 @@
 #include "bridge/client.h"
 
-#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/number.h"
 #include "base/watchdog.h"
+#include "base/wipe.h"
 #include "bridge/address.h"
 #include "bridge/frame.h"
 
@@ -79,7 +79,7 @@ void bridge_client_free(struct bridge_client *c)
     buffer_free(&c->input);
     free(c->address);
     free(c->consumer);
-    free(c->token);
+    wipe_string(c->token);
     free(c);
 }
 
@@ -243,7 +243,7 @@ static int say_hello(struct bridge_client *c, const char *wish, int64_t deadline
                  c->token ? c->token : "");
     int result = buffer_failed(&hello) ? err_set(e, ERR_FATAL, "the consumer's name or token is too long")
                                        : send_line(c, buffer_view(&hello), deadline_ms, e);
-    buffer_free(&hello);
+    wipe_buffer(&hello);
     return result;
 }
 

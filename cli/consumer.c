@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/wipe.h"
 #include "bridge/client.h"
 #include "bridge/settings.h"
 #include "bridge/spool.h"
@@ -47,7 +48,7 @@ static char *read_token(const char *folder)
         token = view_copy(view_trim(buffer_view(&bytes)));
     }
     free(path);
-    buffer_free(&bytes);
+    wipe_buffer(&bytes);
     return token;
 }
 
@@ -58,7 +59,7 @@ static int ask_bridge(const struct bridge_settings *bridge, const char *name, st
     struct bridge_client *c = bridge_client_new(&settings, e);
     int result = c ? bridge_client_forget(c, ANSWER_MS, e) : -1;
     bridge_client_free(c);
-    free(token);
+    wipe_string(token);
     return result;
 }
 

@@ -24,6 +24,7 @@ enum option_code {
     OPTION_API,
     OPTION_BEARER_TOKEN,
     OPTION_ACCESS,
+    OPTION_USAGE_CAP,
     OPTION_RULES,
     OPTION_RULE_LENGTH,
     OPTION_RULE_DELAY,
@@ -75,6 +76,7 @@ static const struct option OPTIONS[] = {
     {"api", required_argument, NULL, OPTION_API},
     {"bearer-token", required_argument, NULL, OPTION_BEARER_TOKEN},
     {"access", required_argument, NULL, OPTION_ACCESS},
+    {"usage-cap", required_argument, NULL, OPTION_USAGE_CAP},
     {"rules", required_argument, NULL, OPTION_RULES},
     {"rule-length", required_argument, NULL, OPTION_RULE_LENGTH},
     {"rule-delay", required_argument, NULL, OPTION_RULE_DELAY},
@@ -154,9 +156,11 @@ static const char HELP[] =
     "API v2\n"
     "  --bearer-token TOKEN      of the (first) account's app; without it the published one:\n"
     "                            " SIMULATOR_BEARER_TOKEN "\n"
-    "  --access pay|enterprise   pay: 1,000 rules of 1,024 characters (the default); enterprise: 25,000 of "
+    "  --access free|pay|enterprise\n"
+    "                            pay: 1,000 rules of 1,024 characters (the default); enterprise: 25,000 of "
     "2,048,\n"
-    "                            two connections with --rate, backfill\n"
+    "                            two connections with --rate, backfill, recovery; free: no stream, 403\n"
+    "  --usage-cap N             so many posts in a month (UTC), then 429 usage-capped\n"
     "  --rules N --rule-length N --connections N\n"
     "                            other limits than those of the access level\n"
     "  --rule-delay SECONDS      an added rule works after so long (0; on X about 20)\n"
@@ -355,6 +359,7 @@ static int read_api2(struct arguments *c, int code, const char *value)
 {
     struct simulator_options *o = &c->options;
     double seconds = 0;
+    int64_t cap = 0;
     switch (code) {
     case OPTION_API:
         return read_api(value, o);
@@ -362,7 +367,15 @@ static int read_api2(struct arguments *c, int code, const char *value)
         o->bearer_token = value;
         return 0;
     case OPTION_ACCESS:
-        return read_either("access", value, "pay", "enterprise", &o->enterprise);
+        o->not_enrolled = strcmp(value, "free") == 0;
+        o->enterprise = false;
+        return o->not_enrolled ? 0 : read_either("access", value, "pay", "enterprise", &o->enterprise);
+    case OPTION_USAGE_CAP:
+        if (read_number("usage-cap", value, 1, INT64_MAX, &cap) < 0) {
+            return -1;
+        }
+        o->usage_cap = (uint64_t)cap;
+        return 0;
     case OPTION_RULES:
         return read_size("rules", value, RULE_STORE_MOST, &c->rules);
     case OPTION_RULE_LENGTH:

@@ -8,6 +8,7 @@
 #include "config/config.h"
 
 #include "base/file.h"
+#include "base/wipe.h"
 #include "config/ini.h"
 #include "config/lines.h"
 #include "config/state.h"
@@ -197,6 +198,11 @@ static void read_line(struct reading *r, const struct line *line)
     }
 }
 
+static void wipe_text(void *text)
+{
+    wipe_string(text);
+}
+
 /* -1: the file cannot be read; reported. */
 static int read_file(struct config *c)
 {
@@ -212,17 +218,22 @@ static int read_file(struct config *c)
     c->mode = S_ISREG(status.st_mode) ? status.st_mode : 0;
     struct buffer bytes = BUFFER(CONFIG_FILE_MAXIMUM);
     struct err e;
+    /* One that grows would leave copies behind, and secrets may stand in the file. */
+    size_t expected = S_ISREG(status.st_mode) ? (size_t)status.st_size + 1 : 0;
+    buffer_reserve(&bytes, expected < CONFIG_FILE_MAXIMUM ? expected : 0);
     if (file_read(c->path, &bytes, &e)) {
         config_mistake(c, whole, "%s: the service's user must be able to read a file of at most 4 MiB",
                        e.text);
-        buffer_free(&bytes);
+        wipe_buffer(&bytes);
         return -1;
     }
-    if (!bytes.data) {
+    bytes.maximum++; /* for the NUL */
+    if (!bytes.length || !buffer_string(&bytes)) {
+        wipe_buffer(&bytes);
         return 0;
     }
     size_t length = bytes.length;
-    char *text = config_keep(c, bytes.data, free);
+    char *text = config_keep(c, bytes.data, wipe_text);
     struct lines lines = lines_of(view_make(text, text ? length : 0));
     struct reading reading = {.c = c};
     struct line line;
@@ -447,6 +458,9 @@ void config_free(struct config *c)
         k->free_it(k->allocated);
     }
     free(c->mistakes);
+    if (c->memory) {
+        arena_wipe(c->memory);
+    }
     arena_free(c->memory);
     free(c);
 }

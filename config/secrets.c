@@ -5,6 +5,7 @@
  */
 #include "base/file.h"
 #include "base/utf8.h"
+#include "base/wipe.h"
 #include "config/ini.h"
 #include "config/state.h"
 
@@ -91,6 +92,7 @@ void secret_read_file(struct config *c, const struct config_key *key, const stru
             path, (unsigned)(status.st_mode & 07777));
     }
     struct buffer bytes = BUFFER(CONFIG_SECRET_MAXIMUM);
+    buffer_reserve(&bytes, CONFIG_SECRET_MAXIMUM); /* one that grows would leave copies behind */
     struct err e;
     if (file_read(path, &bytes, &e)) {
         config_mistake(c, place,
@@ -99,10 +101,7 @@ void secret_read_file(struct config *c, const struct config_key *key, const stru
     } else {
         store(c, key, name, buffer_view(&bytes), path, place, settings);
     }
-    if (bytes.data) {
-        explicit_bzero(bytes.data, bytes.capacity);
-    }
-    buffer_free(&bytes);
+    wipe_buffer(&bytes);
 }
 
 void secret_note_inline(struct config *c, struct config_place place)

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/watchdog.h"
+#include "base/wipe.h"
 #include "bridge/address.h"
 #include "bridge/client.h"
 #include "bridge/gap.h"
@@ -74,7 +75,7 @@ void receiver_free(struct receiver *r)
 {
     if (r) {
         bridge_client_free(r->client);
-        free(r->token);
+        wipe_string(r->token);
         pthread_mutex_destroy(&r->lock);
         free(r);
     }
@@ -104,7 +105,7 @@ static int find_token(const struct receiver *r, char **token, struct err *e)
             "spool_dir is not readable for this user, [etl] needs bridge_token_file",
             r->settings.token_file ? r->settings.token_file : "no file is known");
     }
-    buffer_free(&text);
+    wipe_buffer(&text);
     return result;
 }
 
@@ -116,13 +117,13 @@ static int prepare_client(struct receiver *r, struct err *e)
         return -1;
     }
     if (r->client && view_equal(view_of(token), view_of(r->token))) {
-        free(token);
+        wipe_string(token);
         return 0;
     }
     const struct bridge_client_settings settings = {r->settings.address, r->settings.consumer, token};
     struct bridge_client *client = bridge_client_new(&settings, e);
     if (!client) {
-        free(token);
+        wipe_string(token);
         return -1;
     }
     pthread_mutex_lock(&r->lock);
@@ -135,7 +136,7 @@ static int prepare_client(struct receiver *r, struct err *e)
     }
     pthread_mutex_unlock(&r->lock);
     bridge_client_free(old);
-    free(old_token);
+    wipe_string(old_token);
     return 0;
 }
 

@@ -1,11 +1,14 @@
 #include "ingest/http_ask.h"
 
-#include "base/buffer.h"
+#include "base/wipe.h"
 #include "ingest/http_loop.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A token's answer has room in it, so that it is never copied when the buffer grows. */
+enum { BODY_AT_ONCE = 8 * 1024 };
 
 struct http_ask {
     struct http_loop *multi;
@@ -28,7 +31,7 @@ static void take_down(struct http_ask *a)
         http_loop_remove(a->multi, a->easy);
         a->easy = NULL;
     }
-    curl_slist_free_all(a->headers);
+    http_loop_free_headers(a->headers);
     a->headers = NULL;
     a->cancelled = false;
 }
@@ -38,7 +41,7 @@ static void on_closed(void *user)
     struct http_ask *a = user;
     void (*closed)(void *user) = a->closed;
     void *closed_user = a->closed_user;
-    buffer_free(&a->body);
+    wipe_buffer(&a->body);
     free(a);
     if (closed) {
         closed(closed_user);
@@ -164,8 +167,9 @@ int http_ask_start(struct http_ask *a, const struct http_ask_request *request, s
     take_down(a);
     a->response = (struct http_response){0};
     a->error_text[0] = '\0';
-    buffer_free(&a->body);
+    wipe_buffer(&a->body);
     a->body = BUFFER(request->body_maximum);
+    buffer_reserve(&a->body, a->body.maximum < BODY_AT_ONCE ? a->body.maximum : BODY_AT_ONCE);
     CURL *easy = curl_easy_init();
     if (!easy || copy_headers(a, request->headers) || set_options(a, easy, request) != CURLE_OK) {
         curl_easy_cleanup(easy);

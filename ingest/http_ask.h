@@ -43,7 +43,8 @@ struct http_ask_result {
 struct http_ask;
 
 /* answered(user, result) is called once for each request that was started and not cancelled; what result
- * points to lives until it returns or the next request is started. NULL (ERR_RETRY): memory is out. */
+ * points to lives until it returns or the next request is started, and is then overwritten, since it may be a
+ * token. NULL (ERR_RETRY): memory is out. */
 struct http_ask *http_ask_new(uv_loop_t *loop,
                               void (*answered)(void *user, const struct http_ask_result *result), void *user,
                               struct err *e);

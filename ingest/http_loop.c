@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { READ_SIZE = 16 * 1024, KEEPALIVE_SECONDS = 60 };
 
@@ -210,6 +211,14 @@ bool http_loop_done(struct http_loop *l, const CURL *easy, CURLcode *code)
         }
     }
     return false;
+}
+
+void http_loop_free_headers(struct curl_slist *headers)
+{
+    for (struct curl_slist *h = headers; h; h = h->next) {
+        explicit_bzero(h->data, strlen(h->data));
+    }
+    curl_slist_free_all(headers);
 }
 
 /* The file of certificates that are believed, as curl's own command takes it from the environment; libcurl

@@ -42,6 +42,10 @@ bool http_loop_done(struct http_loop *l, const CURL *easy, CURLcode *code);
  * Not CURLE_OK: libcurl is too old or memory is out. */
 CURLcode http_loop_set_options(CURL *easy, int64_t connect_ms, bool accept_any_certificate);
 
+/* Overwrites and frees a list of header lines, since one of them is what a request is authorized with. NULL
+ * does nothing. */
+void http_loop_free_headers(struct curl_slist *headers);
+
 /* Gives all back; no request may be left. closed(user) is called from the loop, when nothing is left on it.
  */
 void http_loop_free(struct http_loop *l, void (*closed)(void *user), void *user);

@@ -41,7 +41,7 @@ static void take_down(struct http_stream *s)
         http_loop_remove(s->multi, s->easy);
         s->easy = NULL;
     }
-    curl_slist_free_all(s->headers);
+    http_loop_free_headers(s->headers);
     s->headers = NULL;
     uv_timer_stop(&s->stall_timer);
     s->cancelled = false;

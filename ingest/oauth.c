@@ -1,8 +1,8 @@
 #include "ingest/oauth.h"
 
-#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/wipe.h"
 #include "ingest/hmac.h"
 
 #include <curl/curl.h>
@@ -212,6 +212,11 @@ static void add_protocol(struct pairs *p, const struct oauth_credentials *c, con
 static char *join_pairs(const struct pairs *p, const char *between, const char *quote)
 {
     struct buffer b = BUFFER(MAXIMUM_TEXT);
+    size_t length = 1, more = strlen(between) + 2 * strlen(quote) + 1;
+    for (size_t i = 0; i < p->count; i++) {
+        length += strlen(p->items[i].name) + strlen(p->items[i].value) + more;
+    }
+    buffer_reserve(&b, length); /* one that grows would leave copies of a signature behind */
     for (size_t i = 0; i < p->count; i++) {
         buffer_add_text(&b, i ? between : "");
         buffer_add_text(&b, p->items[i].name);
@@ -220,10 +225,24 @@ static char *join_pairs(const struct pairs *p, const char *between, const char *
         buffer_add_text(&b, p->items[i].value);
         buffer_add_text(&b, quote);
     }
-    const char *text = buffer_string(&b);
-    char *joined = text ? view_copy(view_of(text)) : NULL;
-    buffer_free(&b);
-    return joined;
+    if (!buffer_string(&b)) {
+        wipe_buffer(&b);
+    }
+    return b.data;
+}
+
+/* Not by oauth_catenc or asprintf, which free copies of the secrets as they are. NULL: memory is out. */
+static char *make_key(const struct oauth_credentials *c)
+{
+    char *api = oauth_url_escape(c->api_secret), *access = oauth_url_escape(c->access_secret);
+    struct buffer key = BUFFER(MAXIMUM_TEXT);
+    buffer_print(&key, "%s&%s", api ? api : "", access ? access : "");
+    if (!api || !access) {
+        wipe_buffer(&key);
+    }
+    wipe_string(api);
+    wipe_string(access);
+    return key.data;
 }
 
 /* base64(HMAC-SHA1) of the signature base string over all parameters; NULL: memory is out. */
@@ -235,12 +254,9 @@ static char *make_signature(const struct oauth_credentials *c, const char *metho
     }
     char *parameters = join_pairs(all, "&", "");
     char *message = parameters ? oauth_catenc(3, method, base, parameters) : NULL;
-    char *key = oauth_catenc(2, c->api_secret, c->access_secret ? c->access_secret : "");
+    char *key = make_key(c);
     char *signature = message && key ? hmac_sha1_base64(message, key) : NULL;
-    if (key) {
-        explicit_bzero(key, strlen(key));
-    }
-    free(key);
+    wipe_string(key);
     free(message);
     free(parameters);
     return signature;
@@ -263,15 +279,17 @@ static int write_request(const struct address *address, const struct pairs *form
                          const struct pairs *protocol, struct oauth_request *out, struct err *e)
 {
     char *header = join_pairs(protocol, ", ", "\"");
+    struct buffer authorization = BUFFER(MAXIMUM_TEXT);
     *out = (struct oauth_request){NULL, NULL, join_pairs(form, "&", "")};
     if (asprintf(&out->url, "%s%s%s", address->base, address->query ? "?" : "",
                  address->query ? address->query : "") < 0) {
         out->url = NULL;
     }
-    if (!header || asprintf(&out->authorization, "Authorization: OAuth %s", header) < 0) {
-        out->authorization = NULL;
+    if (header) {
+        buffer_print(&authorization, "Authorization: OAuth %s", header);
     }
-    free(header);
+    out->authorization = authorization.data;
+    wipe_string(header);
     if (!out->url || !out->authorization || !out->body) {
         oauth_request_free(out);
         return err_set(e, ERR_RETRY,
@@ -322,11 +340,8 @@ done:
 
 void oauth_request_free(struct oauth_request *request)
 {
-    if (request->authorization) {
-        explicit_bzero(request->authorization, strlen(request->authorization));
-    }
     free(request->url);
-    free(request->authorization);
+    wipe_string(request->authorization);
     free(request->body);
     *request = (struct oauth_request){NULL, NULL, NULL};
 }

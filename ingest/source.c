@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/wipe.h"
 #include "ingest/source_answer.h"
 #include "ingest/source_keys.h"
 #include "ingest/source_parts.h"
@@ -23,9 +24,10 @@ const char *source_state_name(enum source_state state)
 
 /* --- credentials that have streamed --- */
 
-static void remember_streamed(struct source *s)
+void source_prove(struct source *s)
 {
     struct err e;
+    s->final_answers = 0;
     if (!s->streamed_before &&
         source_keys_remember(s->protocol, s->protocol_state, s->options.streamed_path, &e)) {
         log_warning(&s->log, "that these keys have streamed could not be remembered: %s", e.text);
@@ -160,9 +162,8 @@ static void on_response(void *user, const struct http_response *r)
     s->established_steady = clock_steady_ms();
     s->last_byte_steady = s->established_steady;
     s->messages = s->stream_bytes = 0;
-    s->sound = false;
+    s->sound = s->kept_alive = s->strange = false;
     s->before_stream = s->backoff;
-    s->final_answers = 0;
     s->evicted_now = false;
     s->told = (struct source_reaction){0};
     if (!s->evicted) {
@@ -175,7 +176,6 @@ static void on_response(void *user, const struct http_response *r)
         s->protocol->streams(s->protocol_state);
     }
     s->counts.connects++;
-    remember_streamed(s);
     history_offer(&s->history, &s->counts);
     if (source_is_full(s)) {
         http_stream_pause(s->http);
@@ -195,11 +195,12 @@ static void on_body(void *user, struct view bytes)
     }
 }
 
-/* What was answered had an end, and nothing in it was of a stream: no keep-alive, nothing that this network
- * sends. */
+/* What was answered had an end, and nothing in it was of a stream: nothing that this network sends, and no
+ * keep-alive, as which an empty line among others does not count. */
 static bool was_no_stream(const struct source *s, const struct http_result *result)
 {
-    return result->end == HTTP_END_CLEAN && s->stream_bytes && !s->sound && !s->told.cause &&
+    bool quiet = s->kept_alive && !s->strange;
+    return result->end == HTTP_END_CLEAN && s->stream_bytes && !s->sound && !quiet && !s->told.cause &&
            !s->held.length && !s->backlog.length;
 }
 
@@ -273,10 +274,7 @@ static void on_end(void *user, const struct http_result *result)
 
 static void attempt_free(struct source_attempt *attempt)
 {
-    if (attempt->authorization) {
-        explicit_bzero(attempt->authorization, strlen(attempt->authorization));
-    }
-    free(attempt->authorization);
+    wipe_string(attempt->authorization);
     free(attempt->url);
     free(attempt->form);
 }

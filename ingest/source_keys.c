@@ -1,6 +1,6 @@
 #include "ingest/source_keys.h"
 
-#include "base/buffer.h"
+#include "base/wipe.h"
 
 #include <string.h>
 
@@ -10,16 +10,9 @@ enum { MOST_IDENTITY = 64 * 1024 };
 static const char *identify(const struct source_protocol *protocol, void *state, struct buffer *identity)
 {
     *identity = BUFFER(MOST_IDENTITY);
+    buffer_reserve(identity, MOST_IDENTITY); /* one that grows would leave copies behind */
     protocol->identify(state, identity);
     return buffer_string(identity);
-}
-
-static void wipe(struct buffer *identity)
-{
-    if (identity->data) {
-        explicit_bzero(identity->data, identity->capacity);
-    }
-    buffer_free(identity);
 }
 
 bool source_keys_known(const struct source_protocol *protocol, void *state, const char *path)
@@ -30,7 +23,7 @@ bool source_keys_known(const struct source_protocol *protocol, void *state, cons
     }
     const char *text = identify(protocol, state, &identity);
     bool known = text && streamed_before(path, text);
-    wipe(&identity);
+    wipe_buffer(&identity);
     return known;
 }
 
@@ -42,7 +35,7 @@ int source_keys_remember(const struct source_protocol *protocol, void *state, co
     }
     const char *text = identify(protocol, state, &identity);
     int status = text ? streamed_remember(path, text, e) : err_set(e, ERR_RETRY, "memory is out");
-    wipe(&identity);
+    wipe_buffer(&identity);
     return status;
 }
 
@@ -60,7 +53,7 @@ int source_keys_mark(const struct source_protocol *protocol, void *state, const 
     struct buffer identity;
     const char *text = identify_with(protocol, state, url, &identity);
     int status = text ? streamed_mark(text, mark) : -1;
-    wipe(&identity);
+    wipe_buffer(&identity);
     if (status) {
         mark[0] = '\0';
     }
@@ -72,6 +65,6 @@ bool source_keys_are(const struct source_protocol *protocol, void *state, const 
     struct buffer identity;
     const char *text = identify_with(protocol, state, url, &identity);
     bool same = text && streamed_is_mark_of(view_of(mark), text);
-    wipe(&identity);
+    wipe_buffer(&identity);
     return same;
 }

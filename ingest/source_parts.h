@@ -47,6 +47,7 @@ struct source {
     uint64_t messages;             /* of this stream */
     uint64_t stream_bytes;         /* of its body */
     bool sound;                    /* it brought what streams bring, so it is one */
+    bool kept_alive, strange;      /* it brought an empty line; something unknown or unreadable */
     struct backoff before_stream;  /* as it was when the stream was established */
     bool evicted;                  /* the last streams ended because another client of the account came */
     bool evicted_now;              /* this one did */
@@ -72,6 +73,10 @@ struct source {
 
 /* source_condition.c */
 void source_note_error(struct source *s, const char *why);
+
+/* source.c */
+/* This stream brought what only streams bring: its credentials are good, now and in later lives. */
+void source_prove(struct source *s);
 
 /* source_ladder.c */
 void source_ladder_keep(struct source *s, int64_t wait); /* no attempt for so many milliseconds from now */

@@ -137,16 +137,41 @@ static void note_remark(struct source *s, const struct source_remark *remark)
     s->counts.undelivered += history_undelivered(&s->history, remark->undelivered);
 }
 
+/* What it says about the stream. Servers that refuse may do so in a body of status 200, in the words of a
+ * disconnect: that is no proof of good credentials. */
+static void judge_message(struct source *s, const struct post *post)
+{
+    bool known = !post || post->kind != POST_UNKNOWN;
+    s->sound |= known;
+    s->strange |= !known;
+    if (known && !(post && post->kind == POST_DISCONNECT)) {
+        source_prove(s);
+    }
+}
+
+/* Documents have empty lines, too, but they come all at once, and among others. */
+static void judge_keep_alive(struct source *s)
+{
+    bool lives = clock_steady_ms() - s->established_steady >= s->timing->backoff->calm;
+    s->counts.keep_alives++;
+    s->kept_alive = true;
+    s->sound |= lives;
+    if (lives && !s->strange) {
+        source_prove(s);
+    }
+}
+
 static void read_message(struct source *s, struct view message, int64_t received_at, bool again)
 {
     const struct post *post = NULL;
     struct source_remark remark = {0};
     struct err e;
     if (s->protocol->read(s->protocol_state, message, received_at, &post, &remark, &e)) {
+        s->strange = true;
         source_set_aside(s, e.text, message);
         return;
     }
-    s->sound |= !post || post->kind != POST_UNKNOWN;
+    judge_message(s, post);
     if (post) {
         offer_message(s, post, message, received_at);
     } else {
@@ -194,8 +219,7 @@ static struct view feed(struct source *s, struct view bytes)
             take_message(s, item.message);
             break;
         case LINES_KEEP_ALIVE:
-            s->counts.keep_alives++;
-            s->sound = true;
+            judge_keep_alive(s);
             break;
         case LINES_TOO_LONG:
             s->counts.received++;

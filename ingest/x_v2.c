@@ -1,7 +1,7 @@
 #include "ingest/x_v2.h"
 
-#include "base/buffer.h"
 #include "base/clock.h"
+#include "base/wipe.h"
 #include "ingest/filter.h"
 #include "ingest/http_stream.h"
 #include "ingest/message.h"
@@ -48,10 +48,7 @@ static const struct source_timing timing = {
 
 static void drop_token(struct x_v2 *x)
 {
-    if (x->token) {
-        explicit_bzero(x->token, strlen(x->token));
-    }
-    free(x->token);
+    wipe_string(x->token);
     x->token = NULL;
 }
 
@@ -188,14 +185,11 @@ static int x_v2_prepare(void *state, struct source_attempt *attempt, struct err 
     attempt->url = view_copy(buffer_view(&url));
     attempt->authorization = view_copy(buffer_view(&header));
     bool failed = buffer_failed(&url) || buffer_failed(&header) || !attempt->url || !attempt->authorization;
-    if (header.data) {
-        explicit_bzero(header.data, header.capacity);
-    }
-    buffer_free(&header);
+    wipe_buffer(&header);
     buffer_free(&url);
     if (failed) {
         free(attempt->url);
-        free(attempt->authorization);
+        wipe_string(attempt->authorization);
         attempt->url = attempt->authorization = NULL;
         return err_set(e, ERR_RETRY, "no memory for the request, or its address is too long");
     }

@@ -106,6 +106,14 @@ static struct view read_token(const cJSON *root, struct arena *a)
     return right ? arena_view(a, token) : view_none();
 }
 
+static void wipe_token(const cJSON *root)
+{
+    const cJSON *token = json_member(root, "access_token");
+    if (cJSON_IsString(token)) {
+        explicit_bzero(token->valuestring, strlen(token->valuestring));
+    }
+}
+
 int x_v2_answer_read(struct view body, struct arena *a, struct x_v2_answer *answer, struct err *e)
 {
     *answer = (struct x_v2_answer){0};
@@ -118,6 +126,7 @@ int x_v2_answer_read(struct view body, struct arena *a, struct x_v2_answer *answ
     read_problems(root, a, answer);
     answer->next_token = keep_text(json_member(root, "meta"), "next_token", a);
     answer->access_token = read_token(root, a);
+    wipe_token(root);
     cJSON_Delete(root);
     return arena_failed(a) ? err_set(e, ERR_RETRY, "no memory for an answer of %zu bytes", body.length) : 0;
 }
@@ -125,6 +134,17 @@ int x_v2_answer_read(struct view body, struct arena *a, struct x_v2_answer *answ
 bool x_v2_complaint_is_duplicate(const struct x_v2_complaint *p)
 {
     return view_is(p->type, "duplicate-rules") || view_is(p->title, "DuplicateRule");
+}
+
+bool x_v2_complaint_may_pass(const struct x_v2_complaint *p)
+{
+    static const char *const types[] = {"internal-error", "rate-limit-exceeded", "usage-capped", "credits"};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (view_is(p->type, types[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool x_v2_complaint_is_cap(const struct x_v2_complaint *p)

@@ -35,6 +35,9 @@ int x_v2_answer_read(struct view body, struct arena *a, struct x_v2_answer *answ
 /* The rule is there already: success. */
 bool x_v2_complaint_is_duplicate(const struct x_v2_complaint *p);
 
+/* The server or the account is ill or spent, whatever it was asked: no word about a rule. */
+bool x_v2_complaint_may_pass(const struct x_v2_complaint *p);
+
 /* The account has no room for the rule. */
 bool x_v2_complaint_is_cap(const struct x_v2_complaint *p);
 

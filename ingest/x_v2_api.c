@@ -1,7 +1,9 @@
 #include "ingest/x_v2_api.h"
 
 #include "base/clock.h"
+#include "base/wipe.h"
 #include "ingest/http_ask.h"
+#include "ingest/x_v2_verdict.h"
 
 #include <oauth.h>
 #include <stdarg.h>
@@ -61,6 +63,12 @@ struct x_v2_account x_v2_account_of(const struct source_x_v2_settings *source)
 
 static void attempt(struct x_v2_api *api);
 
+static void drop_token(struct x_v2_api *api)
+{
+    wipe_string(api->token);
+    api->token = NULL;
+}
+
 /* --- the end of a call --- */
 
 static void end(struct x_v2_api *api, const struct x_v2_outcome *outcome)
@@ -112,6 +120,14 @@ static int64_t climbed(const struct x_v2_api *api, int64_t first_ms)
 
 /* --- answers --- */
 
+/* What the last answer means for who runs this. */
+static const char *advice_of(const struct x_v2_api *api)
+{
+    struct source_verdict v = {.advice = x_v2_verdict_advice(NULL, api->last.response->status)};
+    x_v2_verdict_judge(&api->last, api->token, &v);
+    return v.advice;
+}
+
 static bool capped(const struct x_v2_answer *answer)
 {
     return answer->problem_count && view_is(answer->problems[0].type, "usage-capped");
@@ -121,11 +137,17 @@ static void on_rate_limit(struct x_v2_api *api, const struct http_response *r, c
 {
     char why[300];
     if (capped(&api->answer)) {
-        fail(api, ERR_RETRY, "%s: 429, the account has used up what it may read%s", api->base, quote);
+        fail(api, ERR_RETRY, "%s: 429%s: %s", api->base, quote, advice_of(api));
         return;
     }
     int64_t ms = r->retry_after_ms > r->rate_reset_ms ? r->retry_after_ms : r->rate_reset_ms;
-    ms = ms < 0 ? climbed(api, api->patience.rate_ms) : ms + RATE_MARGIN_MS;
+    ms = ms < BACKOFF_LONGEST_REQUEST_MS ? ms : BACKOFF_LONGEST_REQUEST_MS; /* and no sum overflows */
+    if (ms <= 0) { /* not said, or past: by a clock that differs from ours, perhaps */
+        int64_t step = climbed(api, api->patience.rate_ms);
+        ms = ms < 0 || step > RATE_MARGIN_MS ? step : RATE_MARGIN_MS;
+    } else {
+        ms += RATE_MARGIN_MS;
+    }
     snprintf(why, sizeof why, "429, too many requests, to be tried again in %lld s%s", (long long)(ms / 1000),
              quote);
     wait_or_fail(api, ms, why);
@@ -136,8 +158,7 @@ static void on_unauthorized(struct x_v2_api *api, const struct http_response *r,
 {
     if (api->account.api_key && !api->renewed) {
         api->renewed = true;
-        free(api->token);
-        api->token = NULL;
+        drop_token(api);
         attempt(api);
         return;
     }
@@ -187,10 +208,13 @@ static void on_status(struct x_v2_api *api, const struct http_ask_result *result
         on_token(api, status, quote);
     } else if (status == 401) {
         on_unauthorized(api, result->response, quote);
-    } else if (status == 403 || status == 404) {
-        fail(api, ERR_FATAL, "%s%s: %d, %s%s", api->base, buffer_string(&api->path), status,
-             status == 403 ? "the account has no access to it" : "nothing is there: is url the API's base?",
-             quote);
+    } else if (status == 402) {
+        fail(api, ERR_RETRY, "%s%s: 402%s: %s", api->base, buffer_string(&api->path), quote, advice_of(api));
+    } else if (status == 403) {
+        fail(api, ERR_FATAL, "%s%s: 403%s: %s", api->base, buffer_string(&api->path), quote, advice_of(api));
+    } else if (status == 404) {
+        fail(api, ERR_FATAL, "%s%s: 404, nothing is there: is url the API's base?%s", api->base,
+             buffer_string(&api->path), quote);
     } else {
         end(api, &(struct x_v2_outcome){.status = status, .answer = &api->answer});
     }
@@ -211,6 +235,30 @@ static void keep_answer(struct x_v2_api *api, const struct http_ask_result *resu
     }
 }
 
+static bool repeats(struct view text, const char *secret)
+{
+    return secret && secret[0] && text.length && memmem(text.at, text.length, secret, strlen(secret));
+}
+
+/* The server's own words for a message, with no secret in them. What answers a demand for a token and cannot
+ * be read may hold one. */
+static void quote_answer(const struct x_v2_api *api, struct view body, bool read, char *quote, size_t size)
+{
+    const struct x_v2_complaint *p = read && api->answer.problem_count ? &api->answer.problems[0] : NULL;
+    const struct view texts[] = {body, p ? p->title : view_none(), p ? p->detail : view_none()};
+    quote[0] = '\0';
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (repeats(texts[i], api->token) || repeats(texts[i], api->account.api_secret)) {
+            return;
+        }
+    }
+    if (read) {
+        x_v2_answer_quote(&api->answer, quote, size);
+    } else if (!api->fetching) {
+        http_quote_body(body, quote, size);
+    }
+}
+
 static void on_answer(void *user, const struct http_ask_result *result)
 {
     struct x_v2_api *api = user;
@@ -224,11 +272,7 @@ static void on_answer(void *user, const struct http_ask_result *result)
     }
     int status = result->response->status;
     bool read = x_v2_answer_read(result->body, api->arena, &api->answer, &e) == 0;
-    if (read) {
-        x_v2_answer_quote(&api->answer, quote, sizeof quote);
-    } else {
-        http_quote_body(result->body, quote, sizeof quote);
-    }
+    quote_answer(api, result->body, read, quote, sizeof quote);
     if (!read && (status < 300 || status == 400)) {
         snprintf(why, sizeof why, "status %d, but %.150s%s", status, e.text, quote);
         wait_or_fail(api, climbed(api, api->patience.http_ms), why);
@@ -250,10 +294,10 @@ static int add_basic(struct buffer *b, const struct x_v2_account *account)
                         : oauth_encode_base64((int)pair.length, (const unsigned char *)pair.data);
     buffer_print(b, "Authorization: Basic %s", encoded ? encoded : "");
     int result = encoded && !buffer_failed(b) ? 0 : -1;
-    free(encoded);
-    free(key);
-    free(secret);
-    buffer_free(&pair);
+    wipe_string(encoded);
+    wipe_string(key);
+    wipe_string(secret);
+    wipe_buffer(&pair);
     return result;
 }
 
@@ -295,12 +339,13 @@ static void attempt(struct x_v2_api *api)
     api->fetching = !api->token;
     api->attempts++;
     api->answer = (struct x_v2_answer){0};
+    arena_wipe(api->arena); /* the last answer was a token, perhaps */
     arena_reset(api->arena);
     if (start_request(api, &url, &authorization, &e)) {
         fail(api, e.kind, "%s", e.text);
     }
     buffer_free(&url);
-    buffer_free(&authorization);
+    wipe_buffer(&authorization);
 }
 
 static void begin(struct x_v2_api *api, int64_t delay_ms,
@@ -339,8 +384,7 @@ int x_v2_api_fetch_token(struct x_v2_api *api, void (*done)(void *user, const st
     if (!api->account.api_key || !api->account.api_secret) {
         return err_set(e, ERR_FATAL, "without api_key and api_secret no bearer token can be fetched");
     }
-    free(api->token);
-    api->token = NULL;
+    drop_token(api);
     buffer_reset(&api->path);
     buffer_add_text(&api->path, "/oauth2/token");
     api->token_only = true;
@@ -373,10 +417,13 @@ static void give_back(struct x_v2_api *api)
 {
     buffer_free(&api->path);
     buffer_free(&api->body);
-    buffer_free(&api->response_body);
+    wipe_buffer(&api->response_body);
+    if (api->arena) {
+        arena_wipe(api->arena);
+    }
     arena_free(api->arena);
     free(api->base);
-    free(api->token);
+    drop_token(api);
     free(api);
 }
 

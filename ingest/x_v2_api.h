@@ -39,8 +39,8 @@ struct x_v2_account {
 struct x_v2_account x_v2_account_of(const struct source_x_v2_settings *source);
 
 struct x_v2_outcome {
-    int result;                       /* 0: answered; -1: e says why not */
-    int status;                       /* answered: 2xx, or a 4xx that is not about token, rights or rates */
+    int result; /* 0: answered; -1: e says why not */
+    int status; /* answered: 2xx, or a 4xx that is not about token, money, rights or rates */
     const struct x_v2_answer *answer; /* answered */
     struct err e;                     /* ERR_FATAL: token, rights, address; ERR_RETRY: everything else */
 };

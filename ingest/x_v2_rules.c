@@ -332,15 +332,27 @@ static void fail_with_status(struct x_v2_rules *job, const struct x_v2_outcome *
     fail(job, ERR_RETRY, text);
 }
 
+/* What it says is about the server or the account, not about rules; or it says nothing. */
+static bool may_pass(const struct x_v2_outcome *outcome)
+{
+    const struct x_v2_answer *answer = outcome->answer;
+    for (size_t i = 0; i < answer->problem_count; i++) {
+        if (x_v2_complaint_may_pass(&answer->problems[i])) {
+            return true;
+        }
+    }
+    return outcome->status >= 300 && !answer->problem_count;
+}
+
 static void on_additions(struct x_v2_rules *job, const struct x_v2_outcome *outcome)
 {
-    bool dry = job->phase == DRY_RUN, good = outcome->status >= 200 && outcome->status < 300;
-    size_t before = job->refused;
-    read_refusals(job, outcome->answer);
-    if (!good && job->refused == before && !outcome->answer->problem_count) {
-        fail_with_status(job, outcome); /* a status that names nothing */
+    bool dry = job->phase == DRY_RUN;
+    if (may_pass(outcome)) {
+        job->changed |= !dry; /* some may have been taken */
+        fail_with_status(job, outcome);
         return;
     }
+    read_refusals(job, outcome->answer);
     if (dry) {
         job->tried += job->batch;
     } else {
@@ -361,7 +373,8 @@ static void on_additions(struct x_v2_rules *job, const struct x_v2_outcome *outc
 /* What could not be deleted is told by the list that follows. */
 static void on_removals(struct x_v2_rules *job, const struct x_v2_outcome *outcome)
 {
-    if (outcome->status >= 300 && !outcome->answer->problem_count) {
+    if (may_pass(outcome)) {
+        job->changed = true;
         fail_with_status(job, outcome);
         return;
     }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/wipe.h"
 #include "ingest/rules_judge.h"
 #include "ingest/source_answer.h"
 #include "ingest/x_v2.h"
@@ -57,10 +58,7 @@ struct runner {
 
 static void drop_token(struct runner *r)
 {
-    if (r->token) {
-        explicit_bzero(r->token, strlen(r->token));
-    }
-    free(r->token);
+    wipe_string(r->token);
     r->token = NULL;
 }
 
@@ -177,6 +175,7 @@ static void retry_later(struct runner *r, const struct source_verdict *v, const 
     int64_t wait = (int64_t)RETRY_FIRST_MS << steps;
     wait = wait < RETRY_MOST_MS ? wait : RETRY_MOST_MS;
     wait = v->reaction.at_least > wait ? v->reaction.at_least : wait;
+    wait = wait < BACKOFF_LONGEST_REQUEST_MS ? wait : BACKOFF_LONGEST_REQUEST_MS;
     r->failures++;
     log_warning(&r->log, "%s; %s, and they are changed in %.0f s at the earliest", v->why, meanwhile,
                 (double)wait / 1000.0);

@@ -14,7 +14,7 @@
 #define STREAM_PATH  "/2/tweets/search/stream"
 #define PROBLEM_TYPE "https://api.twitter.com/2/problems/"
 
-enum { WINDOW_MS = 15 * 60000, ANSWER_MAX = 64 << 20 };
+enum { WINDOW_MS = 15 * 60000, ANSWER_MAX = 64 << 20, USAGE_CAP = 3000000 };
 
 /* Requests per 15 minutes ("Rate limits", 2026); those of the stream are an option. The counts' is not
  * documented. */
@@ -321,10 +321,12 @@ static void handle_usage(struct connection *c)
     struct app *app = api2_authenticate(c, API2_USAGE);
     if (app) {
         char body[200];
+        uint64_t cap = c->sim->options.usage_cap;
+        api2_spent(c->sim, app); /* another month may have begun */
         snprintf(body, sizeof body,
-                 "{\"data\":{\"cap_reset_day\":1,\"project_cap\":\"3000000\",\"project_id\":\"1\","
+                 "{\"data\":{\"cap_reset_day\":1,\"project_cap\":\"%llu\",\"project_id\":\"1\","
                  "\"project_usage\":\"%llu\"}}",
-                 (unsigned long long)app->posts);
+                 (unsigned long long)(cap ? cap : USAGE_CAP), (unsigned long long)app->posts);
         api2_answer_text(c, app, API2_USAGE, 200, body, "");
     }
 }
@@ -354,12 +356,12 @@ bool api2_handle(struct connection *c)
         get ? api2_stream(c) : wrong_method(c);
     } else if (rules && (get || post)) {
         struct app *app = api2_authenticate(c, get ? API2_RULES_GET : API2_RULES_POST);
-        if (app) {
+        if (app && api2_may_use(c, app, get ? API2_RULES_GET : API2_RULES_POST)) {
             api2_rules(c, app);
         }
     } else if (counts && get) {
         struct app *app = api2_authenticate(c, API2_RULES_COUNTS);
-        if (app) {
+        if (app && api2_may_use(c, app, API2_RULES_COUNTS)) {
             api2_rules_counts(c, app);
         }
     } else if (view_starts(path, view_of(connections)) && (get || delete)) {

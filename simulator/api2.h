@@ -34,7 +34,9 @@ struct app {
     unsigned tokens; /* given out so far */
     struct rule_store *rules;
     struct api2_window windows[API2_LIMITS];
-    uint64_t posts; /* sent to this app */
+    uint64_t posts; /* sent to this app in `month`; one that is sent again is counted again */
+    char month[8];  /* of UTC, "2026-07" */
+    int64_t day;    /* on which it was looked at last, since 1970 */
 };
 
 /* Makes the apps. -1: memory is out, or a token is too long. */
@@ -55,8 +57,27 @@ struct view api2_render(struct connection *c, const struct feed *feed, size_t in
 /* The line before a forced end: type is a disconnect_type, as "SlowReader". */
 void api2_disconnect_line(const char *type, char *json, size_t size);
 
+/* ---- what an account may have (api2_access.c) ---- */
+
+/* The app has had all posts of this month. */
+bool api2_spent(struct simulator *s, struct app *app);
+void api2_end_spent(struct connection *c); /* a stream of such an app */
+
+/* Bodies: usage-capped ("Daily" or "Monthly"), client-forbidden. */
+void api2_add_usage_capped(const char *period, struct buffer *into);
+void api2_add_forbidden(struct buffer *into);
+
+/* False: the app's access level has no filtered stream; it is answered. */
+bool api2_may_use(struct connection *c, struct app *app, enum api2_limit limit);
+
 /* Sends the last minutes again, oldest first, as backfill_minutes asks. */
 void api2_backfill(struct connection *c);
+
+/* start_time and end_time: what is wrong with them, into errors; another job may run; the job: everything
+ * between them, then the end. */
+void api2_check_recovery(struct connection *c, struct fields *f, struct buffer *errors);
+bool api2_may_recover(const struct connection *c, const struct app *app);
+void api2_recover(struct connection *c);
 
 /* ---- between the files of the API ---- */
 

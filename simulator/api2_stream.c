@@ -1,9 +1,7 @@
 #include "simulator/api2.h"
 
-#include "base/clock.h"
 #include "simulator/answers.h"
 #include "simulator/fault_run.h"
-#include "simulator/pace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,27 +46,6 @@ void api2_disconnect_line(const char *type, char *json, size_t size)
              strcmp(type, "UpstreamOperationalDisconnect") == 0 ? " upstream for operational reasons" : "");
 }
 
-void api2_backfill(struct connection *c)
-{
-    struct simulator *s = c->sim;
-    struct feed past = s->live;
-    int64_t since_us =
-        clock_steady_us() - s->live_start_us - (int64_t)c->stream->fields.backfill_minutes * 60000000;
-    uint64_t position = s->live.position, count = 0;
-    /* Ids are known of one round of the list only. */
-    while (count < position && count < playlist_count(s->list) &&
-           pace_at_us(s->pace, position - count - 1) >= since_us) {
-        count++;
-    }
-    for (past.position = position - count; past.position < position; past.position++) {
-        size_t index;
-        feed_next(&past, &index);
-        if (api2_match(c, index).at) {
-            wire_add_message(c->wire, view_none(), api2_render(c, &past, index), position);
-        }
-    }
-}
-
 /* ---- connecting ---- */
 
 static void answer_connection_issue(struct connection *c, struct app *app, int status, const char *issue,
@@ -99,9 +76,16 @@ static void replace_oldest(struct connection *c, const struct app *app)
     }
 }
 
-static bool may_connect(struct connection *c, struct app *app)
+static bool may_connect(struct connection *c, struct app *app, const struct fields *fields)
 {
     const struct simulator_options *o = &c->sim->options;
+    if (api2_spent(c->sim, app)) {
+        struct buffer body = BUFFER(1000);
+        api2_add_usage_capped("Monthly", &body);
+        api2_answer(c, app, API2_STREAM, 429, buffer_view(&body), "usage-capped");
+        buffer_free(&body);
+        return false;
+    }
     if (!rule_store_count(app->rules) && !o->no_filter) {
         answer_connection_issue(
             c, app, 409, "RuleConfigurationIssue",
@@ -109,10 +93,10 @@ static bool may_connect(struct connection *c, struct app *app)
             "connecting to filtered stream.");
         return false;
     }
-    if (api2_streams(c->sim, app) < o->connections) {
+    if (fields->start_ms ? api2_may_recover(c, app) : api2_streams(c->sim, app) < o->connections) {
         return true;
     }
-    if (o->second_replaces) {
+    if (o->second_replaces && !fields->start_ms) {
         replace_oldest(c, app);
         return true;
     }
@@ -137,6 +121,9 @@ static int read_fields(struct connection *c, struct app *app, struct fields *fie
     if (fields->backfill_minutes && !s->options.enterprise) {
         fields_add_error(&errors, "backfill_minutes", parameters_find(&p, "backfill_minutes"),
                          "The `backfill_minutes` query parameter is not available at your access level");
+    }
+    if (fields->start_ms || fields->end_ms) {
+        api2_check_recovery(c, fields, &errors);
     }
     int result = errors.length ? -1 : 0;
     if (result < 0) {
@@ -163,7 +150,8 @@ void api2_stream(struct connection *c)
         return;
     }
     struct app *app = api2_authenticate(c, API2_STREAM);
-    if (!app || read_fields(c, app, &fields) < 0 || !may_connect(c, app)) {
+    if (!app || !api2_may_use(c, app, API2_STREAM) || read_fields(c, app, &fields) < 0 ||
+        !may_connect(c, app, &fields)) {
         return;
     }
     struct buffer headers = BUFFER(4096);
@@ -176,7 +164,10 @@ void api2_stream(struct connection *c)
     c->stream->app = app;
     c->stream->fields = fields;
     c->stream->keep_alive_ms = c->sim->options.keep_alive_v2_ms;
-    if (fields.backfill_minutes && simulator_is_live(c->sim)) {
+    c->stream->recovers = fields.start_ms > 0;
+    if (c->stream->recovers) {
+        api2_recover(c);
+    } else if (fields.backfill_minutes && simulator_is_live(c->sim)) {
         api2_backfill(c);
     }
 }

@@ -25,6 +25,8 @@ const char *const fault_types[] = {"OperationalDisconnect",
                                    "InvalidRules",
                                    NULL};
 
+const char *const fault_periods[] = {"Daily", "Monthly", NULL};
+
 static const char *const BODIES[] = {"json", "html", "empty", NULL};
 static const char *const HOWS[] = {"clean", "no-last-chunk", "reset",   "mid-message", "mid-character",
                                    "keep",  "truncated",     "corrupt", NULL};
@@ -45,7 +47,8 @@ static const struct {
                           [FAULT_BODY] = {"body", 0, FAULT_BODY_EMPTY, BODIES},
                           [FAULT_HOW] = {"how", FAULT_CLEAN, FAULT_CORRUPT, HOWS},
                           [FAULT_OPEN] = {"open", FAULT_CLEAN, FAULT_KEEP, HOWS},
-                          [FAULT_TYPE] = {"type", 0, 7, fault_types}};
+                          [FAULT_TYPE] = {"type", 0, 7, fault_types},
+                          [FAULT_PERIOD] = {"period", 0, 1, fault_periods}};
 
 enum { REQUIRED = INT32_MIN, NOT_SENT = -1 };
 
@@ -93,6 +96,8 @@ static const struct kind KINDS[FAULT_KINDS] = {
     [FAULT_LATE_FLUSH] = {"late-flush", {{FAULT_MS, REQUIRED}}, 1},
     [FAULT_PARTIAL_ERRORS] = {"partial-errors", {{FAULT_COUNT, REQUIRED}}, 1},
     [FAULT_HANDSHAKE] = {"handshake", {{FAULT_TIMES, 1}, TAKES_OPEN}, 2},
+    [FAULT_USAGE_CAPPED] = {"usage-capped", {{FAULT_PERIOD, 1}, {FAULT_TIMES, 1}, TAKES_OPEN}, 3},
+    [FAULT_CLIENT_FORBIDDEN] = {"client-forbidden", {{FAULT_TIMES, 1}, TAKES_OPEN}, 2},
 };
 
 static const char *const WHENS[] = {"message", "second", "connection", NULL};
@@ -371,6 +376,7 @@ static int64_t random_value(struct random *r, enum fault_kind kind, enum fault_v
         return any_of(r, cuts, 5);
     case FAULT_TYPE:
         return between(r, 0, 7);
+    case FAULT_PERIOD:
     case FAULT_VALUES:
         break;
     }
@@ -386,11 +392,11 @@ static int read_without(const char *without, bool left_out[FAULT_KINDS], struct 
         if (kind < 0) {
             return err_set(e, ERR_FATAL, "%.*s: no such fault", (int)(length < 60 ? length : 60), at);
         }
-        count += !left_out[kind];
+        count += !left_out[kind] && kind < FAULT_RANDOM_KINDS;
         left_out[kind] = true;
         at += length + (at[length] == ',');
     }
-    return count < FAULT_KINDS ? 0 : err_set(e, ERR_FATAL, "no fault is left to choose from");
+    return count < FAULT_RANDOM_KINDS ? 0 : err_set(e, ERR_FATAL, "no fault is left to choose from");
 }
 
 /* No more refusals by evictions than RANDOM_EVICTIONS, at least one each. */
@@ -430,7 +436,7 @@ int fault_script_random(uint64_t seed, size_t count, unsigned seconds, const cha
     for (size_t i = 0; i < count; i++) {
         struct fault *f = &faults[i];
         do {
-            f->kind = (enum fault_kind)random_below(&r, FAULT_KINDS);
+            f->kind = (enum fault_kind)random_below(&r, FAULT_RANDOM_KINDS);
         } while (left_out[f->kind]);
         f->when = FAULT_AT_SECOND;
         f->at = (uint64_t)between(&r, 1, (int64_t)seconds * 10) * 100;

@@ -44,6 +44,10 @@ enum fault_kind {
     FAULT_LATE_FLUSH,
     FAULT_PARTIAL_ERRORS,
     FAULT_HANDSHAKE,
+    FAULT_RANDOM_KINDS, /* those above are for random scripts: a client gets over them in seconds or minutes
+                         */
+    FAULT_USAGE_CAPPED = FAULT_RANDOM_KINDS,
+    FAULT_CLIENT_FORBIDDEN,
     FAULT_KINDS
 };
 
@@ -60,6 +64,7 @@ enum fault_value {
     FAULT_HOW,         /* enum fault_how */
     FAULT_OPEN,        /* what happens to open streams: enum fault_how; written as open= */
     FAULT_TYPE,        /* place in fault_types */
+    FAULT_PERIOD,      /* place in fault_periods */
     FAULT_VALUES
 };
 
@@ -91,6 +96,9 @@ struct fault_script {
 
 /* The disconnect_types of API v2, ended by NULL. */
 extern const char *const fault_types[];
+
+/* Of usage-capped; ended by NULL. */
+extern const char *const fault_periods[];
 
 /* Reads a script; name is for messages. -1: the message names line and word. Both cases leave something to
  * free. */

@@ -272,6 +272,8 @@ static void act(struct simulator *s, const struct fault *f)
     case FAULT_SLOW_HEAD:
     case FAULT_HANDSHAKE:
     case FAULT_EVICTION:
+    case FAULT_USAGE_CAPPED:
+    case FAULT_CLIENT_FORBIDDEN:
         wait_for_requests(all, f);
         break;
     default:
@@ -488,6 +490,19 @@ static void fill_answer(struct connection *c, const struct fault *f, struct answ
                   "allowed connection limit.\",\"connection_issue\":\"TooManyConnections\",\"type\":"
                   "\"https://api.twitter.com/2/problems/streaming-connection\"}");
         break;
+    case FAULT_USAGE_CAPPED:
+        parts->status = 429;
+        api2_add_usage_capped(fault_periods[f->values[FAULT_PERIOD]], body);
+        break;
+    case FAULT_CLIENT_FORBIDDEN:
+        parts->status = 403;
+        if (is_v2(c)) {
+            api2_add_forbidden(body);
+        } else {
+            parts->type = "text/html; charset=utf-8";
+            answers_add_page(body, 403, c->request.path);
+        }
+        break;
     default:
         answer_status(c, f, parts, headers, body);
     }
@@ -536,9 +551,9 @@ bool faults_answer(struct connection *c)
         answer(c, NULL);
         return true;
     }
-    /* On v1.1 nobody is refused because an older stream is counted still. */
+    /* On v1.1 nobody is refused because an older stream is counted still, or posts are. */
     const struct fault *f = take(all);
-    while (f && f->kind == FAULT_EVICTION && !is_v2(c)) {
+    while (f && (f->kind == FAULT_EVICTION || f->kind == FAULT_USAGE_CAPPED) && !is_v2(c)) {
         f = take(all);
     }
     if (!f || f->kind == FAULT_HANDSHAKE) {

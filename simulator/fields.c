@@ -1,5 +1,6 @@
 #include "simulator/fields.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/json_scan.h"
 #include "base/number.h"
@@ -194,6 +195,18 @@ static uint64_t read_list(const struct parameter *p, const char *const *names, s
     return bits;
 }
 
+/* YYYY-MM-DDTHH:mm:ssZ */
+static int64_t read_time(const struct parameter *p, struct buffer *errors)
+{
+    struct view text = view_of(p->value);
+    int64_t wall_ms = 0;
+    if (text.length != sizeof "2026-07-01T00:00:00Z" - 1 || text.at[text.length - 1] != 'Z' ||
+        clock_parse(text, &wall_ms) < 0) {
+        fields_add_error(errors, p->name, p->value, "The time must be of the form YYYY-MM-DDTHH:mm:ssZ");
+    }
+    return wall_ms;
+}
+
 static void read_parameter(const struct parameter *p, struct fields *f, struct buffer *errors)
 {
     for (size_t i = 0; i < FIELDS_KINDS; i++) {
@@ -212,6 +225,10 @@ static void read_parameter(const struct parameter *p, struct fields *f, struct b
         } else {
             f->backfill_minutes = (int)minutes;
         }
+    } else if (strcmp(p->name, "start_time") == 0) {
+        f->start_ms = read_time(p, errors);
+    } else if (strcmp(p->name, "end_time") == 0) {
+        f->end_ms = read_time(p, errors);
     } else {
         add_unknown(errors, p, NULL);
     }

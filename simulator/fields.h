@@ -22,7 +22,8 @@ struct fields {
     bool all; /* nothing is left out */
     bool
         newer_names; /* edit_history_post_ids, referenced_posts, note_post, as the OpenAPI of 2026 has them */
-    int backfill_minutes; /* 0: none */
+    int backfill_minutes;     /* 0: none */
+    int64_t start_ms, end_ms; /* start_time and end_time, wall time; 0: not given */
 };
 
 /* Reads the parameters of a stream request. -1: some name or value is none that exists; *errors gets the

@@ -58,6 +58,7 @@ struct stream {
     struct fields fields; /* with an app: what it asked to see */
     int64_t keep_alive_ms;
     int64_t began_wall_ms;
+    bool recovers;            /* a job of start_time and end_time */
     struct selection *filter; /* NULL: everything matches */
     uint8_t *verdicts;        /* per message of the list: 0 not asked yet, 1 no, 2 yes */
     bool delimited, stall_warnings;

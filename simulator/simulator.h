@@ -72,6 +72,8 @@ struct simulator_options {
     bool tls;             /* https; the three strings below */
     bool api_1, api_2;    /* which paths are served */
     bool enterprise;      /* the access level: embedding:, backfill_minutes */
+    bool not_enrolled;    /* the access level has no filtered stream: 403 (API v2) */
+    uint64_t usage_cap;   /* posts of an app in a month of UTC (API v2); 0: no such end */
     bool second_replaces; /* one connection too many ends the oldest; else it is refused with 429 */
     bool newer_names;     /* the newer spelling of three attributes (simulator/fields.h) */
     unsigned connections; /* of an app at a time; more than 1 only with a rate */

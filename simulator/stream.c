@@ -265,6 +265,10 @@ static enum filled fill(struct connection *c)
         size_t index;
         const struct playlist_message *m = feed_next(feed, &index);
         bool wanted = matches(c, m, index);
+        if (wanted && stream->app && api2_spent(s, stream->app)) {
+            api2_end_spent(c);
+            return FILLED_ALL;
+        }
         struct view bytes = feed_render(feed, index, wall, &s->last_id, &s->scratch, wanted && !stream->app);
         if (wanted && stream->app) {
             bytes = api2_render(c, feed, index);
@@ -419,7 +423,12 @@ static void broadcast(struct simulator *s, int64_t wall)
         }
     }
     for (struct connection *c = s->connections; s->apps && c; c = c->next) {
-        if (c->state == CONNECTION_STREAMING && c->stream->app && matches(c, m, index)) {
+        if (c->state != CONNECTION_STREAMING || !c->stream->app || !matches(c, m, index)) {
+            continue;
+        }
+        if (api2_spent(s, c->stream->app)) {
+            api2_end_spent(c);
+        } else {
             deliver(c, api2_render(c, &s->live, index));
         }
     }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """roost listen on X's v2 when the API does not do what it is asked: a token that expires, rules that cannot be changed now."""
 import base64
+import re
 import signal
 import sys
 import urllib.parse
@@ -8,7 +9,7 @@ import urllib.request
 
 import support
 from fake_x import FakeX
-from live_v2 import RULES, TOKEN, call, configure, hurry, listen, streams, write_faults
+from live_v2 import RULES, TOKEN, call, configure, frames, hurry, listen, streams, write_faults
 from support import API_KEY, API_SECRET, Simulator, wait_until
 
 
@@ -77,6 +78,25 @@ def test_a_stream_and_a_token_lost_in_the_middle_of_a_change_do_not_lose_the_cha
     listener.stop()
     log = simulator.log()
     assert "GET /2/tweets/search/stream -> 401" in log and log.count("POST /oauth2/token -> 200") >= 2, log
+
+
+@hurry()
+def test_answers_that_are_no_stream_climb_the_ladder_of_http_and_each_outage_is_one_row():
+    script = write_faults("message 20 page\nmessage 40 json\nmessage 60 redirect times=2\nmessage 80 status code=503 retry-after=17 body=html\n")
+    simulator = Simulator("--api", 2, "--rate", 50, "--loop", "--faults", script)
+    conf = configure(simulator.base, ["music", "tea", "coffee"])
+    listener = listen(conf)
+    wait_until("the fifth stream", lambda: simulator.log().count("stream -> 200 account") == 5, alive=[listener, simulator])
+    wait_until("the fourth gap", lambda: sum(frame["kind"] == "gap" for frame in frames(conf)) == 4, alive=[listener, simulator])
+    listener.stop()
+    simulator.stop()
+    # What comes again within a minute is not said again; the words of each answer are tests/ingest/x_v2_answers.c's.
+    assert re.search(r"answered 200 with a web page.*next attempt in 5\.0 s", listener.log()), listener.log()
+    # A fault's answer, and how long after it the next request came.
+    asked = re.findall(r"/2/tweets/search/stream -> \d+ (account|fault).*wall_ms=(\d+)", simulator.log())
+    waits = [(int(b[1]) - int(a[1])) / 1000 for a, b in zip(asked, asked[1:]) if a[0] == "fault"]
+    assert len(waits) == 5 and all(wait >= least - 0.1 for wait, least in zip(waits, (5, 5, 5, 10, 17))), waits
+    assert [frame["body"]["cause"] for frame in frames(conf) if frame["kind"] == "gap"] == ["network"] * 4, frames(conf)
 
 
 if __name__ == "__main__":

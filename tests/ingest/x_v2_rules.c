@@ -27,6 +27,7 @@ struct fixture {
     bool changed;
     size_t added, removed, held, keep, others;
     struct err e;
+    int64_t longest_wait;
     char why[200], refused_value[200], last_wait[400];
 };
 
@@ -40,6 +41,7 @@ static void on_wait(void *user, int64_t ms, const char *why)
 {
     struct fixture *f = user;
     cr_expect_geq(ms, 0);
+    f->longest_wait = ms > f->longest_wait ? ms : f->longest_wait;
     snprintf(f->last_wait, sizeof f->last_wait, "%s", why);
     f->waits++;
 }
@@ -392,6 +394,70 @@ Test(x_v2_rules, a_limit_is_waited_for_as_long_as_the_server_says)
     cr_expect_eq(f.waits, 0, "a used-up month does not pass in a minute");
     cr_expect_not_null(strstr(f.e.text, "Usage cap exceeded"));
     finish(&f);
+}
+
+Test(x_v2_rules, a_limit_whose_end_is_past_climbs_the_ladder)
+{
+    SAY(past, "429 Too Many Requests",
+        "Date: Tue, 24 Nov 2026 12:00:00 GMT\r\nx-rate-limit-remaining: 0\r\nx-rate-limit-reset: "
+        "1795521000\r\n",
+        "{}");
+    struct fixture f;
+    begin(&f, ada);
+    f.patience.rate_ms = 1300;
+    SERVE(&f, past, list_of_ada);
+    run(&f, X_V2_RULES_PLAN);
+    cr_expect_eq(f.result, 0);
+    cr_expect_eq(f.longest_wait, 1300);
+    finish(&f);
+}
+
+Test(x_v2_rules, a_limit_that_no_clock_can_hold_is_longer_than_waits_here)
+{
+    SAY(endless, "429 Too Many Requests", "Retry-After: 9223372036854775\r\n", "{}");
+    SAY(never, "429 Too Many Requests", "x-rate-limit-reset: 9223372036854775\r\n", "{}");
+    const struct server_step *const answers[] = {endless, never};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+        begin(&f, ada);
+        SERVE(&f, answers[i]);
+        run(&f, X_V2_RULES_PLAN);
+        cr_expect_eq(f.e.kind, ERR_RETRY, "%s", f.e.text);
+        cr_expect_eq(f.waits, 0);
+        finish(&f);
+    }
+}
+
+/* What is wrong is not the rules: nothing is refused, and it may pass. */
+Test(x_v2_rules, an_account_without_credits_or_an_ill_server_is_no_refusal_of_a_rule)
+{
+    SAY(no_credits, "402 Payment Required", "",
+        "{\"title\":\"CreditsDepleted\",\"detail\":\"Your account does not have any "
+        "credits\",\"type\":\"https://api.x.com/2/problems/credits\"}");
+    SAY(ill, "200 OK", "",
+        "{\"meta\":{\"summary\":{\"created\":0}},\"errors\":[{\"title\":\"Internal "
+        "Error\",\"value\":\"from:ada\",\"type\":\"https://api.x.com/2/problems/internal-error\"}]}");
+    SAY(capped, "400 Bad Request", "",
+        "{\"errors\":[{\"title\":\"UsageCapExceeded\",\"type\":\"https://api.x.com/2/problems/"
+        "usage-capped\"}]}");
+    const struct server_step *const answers[] = {no_credits, ill, capped};
+    for (size_t i = 0; i < 3; i++) {
+        for (int step = 0; step < 2; step++) { /* in the dry run, behind it */
+            struct fixture f;
+            begin(&f, ada);
+            if (step) {
+                SERVE(&f, empty_list, taken, answers[i]);
+            } else {
+                SERVE(&f, empty_list, answers[i]);
+            }
+            run(&f, X_V2_RULES_APPLY);
+            cr_expect_eq(f.result, -1);
+            cr_expect_eq(f.e.kind, ERR_RETRY, "answer %zu, step %d: %s", i, step, f.e.text);
+            cr_expect_eq(f.refusals, 0, "answer %zu, step %d: %s", i, step, f.why);
+            cr_expect_eq(f.added, 0);
+            finish(&f);
+        }
+    }
 }
 
 Test(x_v2_rules, lists_that_cannot_be_compared_are_errors)

@@ -1,6 +1,7 @@
 /* API v2 over real sockets: token, rules, limits, the stream, what a client gets that asks for nothing. */
 #include "support/client.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/json_scan.h"
 #include "simulator/fields.h"
@@ -370,6 +371,113 @@ Test(api2, an_enterprise_gets_the_last_minutes_again)
     cr_expect(strstr(text, "coffee n0.") < strstr(text, "tea n3."), "older ones first");
     buffer_free(&body);
     client_close(&again);
+    world_close(&w);
+}
+
+/* "start_time=...&end_time=..." of these moments, the second one not at all with 0. */
+static void write_recovery(char *into, size_t size, int64_t start_ms, int64_t end_ms)
+{
+    char start[CLOCK_TEXT_SIZE], end[CLOCK_TEXT_SIZE];
+    clock_format(start_ms, start);
+    clock_format(end_ms, end);
+    int n = snprintf(into, size, STREAM "?start_time=%.19sZ", start);
+    if (end_ms) {
+        snprintf(into + n, size - (size_t)n, "&end_time=%.19sZ", end);
+    }
+}
+
+Test(api2, an_enterprise_recovers_what_was_between_two_times_and_then_the_server_closes)
+{
+    struct world w;
+    world_make(&w, 40);
+    w.options.rate = 20; /* 40 posts in 2 s */
+    w.options.enterprise = true;
+    w.options.connections = 1;
+    w.options.wait_for_client = true;
+    w.options.at_end = SIMULATOR_HOLD;
+    world_open(&w);
+    add_rule(&w, "coffee OR tea");
+    struct client live;
+    int64_t begun = clock_wall_ms();
+    client_ask(&live, w.port, STREAM, NULL, BEARER);
+    client_read_until(&live, "tea n39.", 1);
+    char path[200];
+    /* Times have whole seconds; the last post was due 1.95 s after the first. The open stream is not one of
+     * the jobs. */
+    write_recovery(path, sizeof path, begun - 60000, 0);
+    char *all = body_of(&w, path, NULL, BEARER, 200);
+    cr_expect(strstr(all, "coffee n0.") && strstr(all, "tea n39."), "%s", all);
+    cr_expect(strstr(all, "coffee n0.") < strstr(all, "tea n3."), "older ones first");
+    free(all);
+    write_recovery(path, sizeof path, begun - 60000, begun + 1500);
+    char *some = body_of(&w, path, NULL, BEARER, 200);
+    cr_expect(!strstr(some, "tea n39."), "the end is not in it");
+    free(some);
+    write_recovery(path, sizeof path, begun - 60000, begun - 50000);
+    expect_body(&w, path, NULL, BEARER, 200, "");
+    client_close(&live);
+    world_close(&w);
+}
+
+Test(api2, a_recovery_that_cannot_be_is_refused)
+{
+    struct world w;
+    char path[200];
+    int64_t now = clock_wall_ms();
+    world_make(&w, 4);
+    world_open(&w);
+    add_rule(&w, "coffee OR tea");
+    write_recovery(path, sizeof path, now - 60000, 0);
+    expect_body(&w, path, NULL, BEARER, 400, "access level");
+    world_close(&w);
+    world_make(&w, 4);
+    w.options.enterprise = true;
+    world_open(&w);
+    add_rule(&w, "coffee OR tea");
+    write_recovery(path, sizeof path, now - 25 * 3600 * 1000, 0);
+    expect_body(&w, path, NULL, BEARER, 400, "within the last 24 hours");
+    write_recovery(path, sizeof path, now - 60000, now - 61000);
+    expect_body(&w, path, NULL, BEARER, 400, "behind `start_time`");
+    expect_body(&w, STREAM "?end_time=2026-07-01T00:00:00Z", NULL, BEARER, 400, "needs a `start_time`");
+    expect_body(&w, STREAM "?start_time=2026-07-01", NULL, BEARER, 400, "YYYY-MM-DDTHH:mm:ssZ");
+    world_close(&w);
+}
+
+Test(api2, an_account_whose_posts_are_used_up_gets_no_more_of_them)
+{
+    struct world w;
+    world_make(&w, 40);
+    w.options.usage_cap = 25;
+    w.options.at_end = SIMULATOR_HOLD;
+    world_open(&w);
+    add_rule(&w, "coffee OR tea");
+    expect_body(&w, "/2/usage/tweets", NULL, BEARER, 200, "\"project_cap\":\"25\"");
+    char *body = body_of(&w, STREAM, NULL, BEARER, 200);
+    cr_expect(strstr(body, "n24.") && !strstr(body, "n25."), "%s", body);
+    const char *last = strstr(body, "{\"errors\":[{\"title\":\"UsageCapExceeded\"");
+    cr_assert(last, "%s", body);
+    cr_expect(strstr(last, "\"period\":\"Monthly\",\"scope\":\"Product\"") &&
+                  strstr(last, "/2/problems/usage-capped\"}]}"),
+              "%s", last);
+    free(body);
+    expect_body(&w, STREAM, NULL, BEARER, 429, "/2/problems/usage-capped\"}");
+    expect_body(&w, "/2/usage/tweets", NULL, BEARER, 200, "\"project_usage\":\"25\"");
+    expect_body(&w, RULES, NULL, BEARER, 200, "\"result_count\":1");
+    world_close(&w);
+}
+
+Test(api2, an_account_without_the_access_level_gets_neither_stream_nor_rules)
+{
+    static const char *const paths[] = {STREAM, RULES, RULES "/counts"};
+    struct world w;
+    world_make(&w, 4);
+    w.options.not_enrolled = true;
+    world_open(&w);
+    expect_body(&w, "/oauth2/token", "grant_type=client_credentials", BASIC, 200, "bearer");
+    for (size_t i = 0; i < 3; i++) {
+        expect_body(&w, paths[i], NULL, BEARER, 403, "\"reason\":\"client-not-enrolled\"");
+    }
+    expect_body(&w, RULES, "{\"add\":[{\"value\":\"tea\"}]}", BEARER, 403, "/2/problems/client-forbidden");
     world_close(&w);
 }
 

@@ -36,7 +36,9 @@ static const char EVERY_FAULT[] =
     "message 18 slow-head seconds=3 times=2\n"
     "message 19 late-flush seconds=3\n"
     "message 20 partial-errors count=3\n"
-    "message 21 handshake times=2\n";
+    "message 21 handshake times=2\n"
+    "message 22 usage-capped period=Daily times=3\n"
+    "message 23 client-forbidden times=3\n";
 
 static char *printed(const char *text)
 {
@@ -86,6 +88,7 @@ Test(fault, a_wrong_word_is_an_error_with_its_line)
         {"message 1 status", "s, line 1: status: code= is missing"},
         {"message 1 disconnect code=13", "s, line 1: disconnect: a status is"},
         {"message 1 disconnect type=x", "s, line 1: type=x: not a value"},
+        {"message 1 usage-capped period=Yearly", "s, line 1: period=Yearly: not a value"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct fault_script script;
@@ -314,6 +317,25 @@ Test(faults, answers_that_are_no_stream)
         status = status_of(&w, FILTER);
     }
     cr_expect(status == 200 && now() - start >= 0.9, "%d", status);
+    world_close(&w);
+}
+
+Test(faults, an_account_is_spent_or_forbidden)
+{
+    struct world w;
+    world_open(&w, "second 0 usage-capped period=Daily\nsecond 0 client-forbidden times=2\n"
+                   "second 0 usage-capped times=3\n");
+    struct seen s = ask(&w, STREAM, "");
+    cr_expect(s.status == 429 && strstr(s.text, "\"period\":\"Daily\"") && strstr(s.text, "/usage-capped"));
+    forget(&s);
+    s = ask(&w, STREAM, "");
+    cr_expect(s.status == 403 && strstr(s.text, "client-not-enrolled") &&
+              strstr(s.text, "/client-forbidden"));
+    forget(&s);
+    s = ask(&w, FILTER, "");
+    cr_expect(s.status == 403 && strstr(s.text, "Please use V2 filtered"));
+    forget(&s);
+    cr_expect_eq(status_of(&w, FILTER), 200); /* v1.1 counts no posts: passed over */
     world_close(&w);
 }
 
