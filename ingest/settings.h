@@ -28,6 +28,7 @@ struct filter_settings {
     size_t language_count;
     bool retweets, replies, quotes; /* wanted */
     int local_filter;               /* enum filter_local */
+    uint32_t sample;                /* share of all posts that is wanted, in millionths; 0: all */
     bool broken;                    /* a mistake was reported in the keywords: the list is not whole */
 };
 
@@ -38,6 +39,7 @@ struct filter_keys {
     struct config_list languages;
     bool retweets, replies, quotes;
     int local_filter;
+    char *sample; /* "10%"; NULL: not given */
 };
 
 /* [filter]: config_settings(c, "filter"). */
