@@ -7,6 +7,7 @@
 #include "cli/rules.h"
 #include "config/language.h"
 #include "etl/settings.h"
+#include "ingest/sample.h"
 #include "ingest/settings.h"
 #include "sinks/postgres.h"
 
@@ -49,6 +50,26 @@ static void print_languages(const struct filter_settings *filter, FILE *out)
     fputs(filter->language_count ? "\n" : "all\n", out);
 }
 
+/* A share in millionths as a percentage without zeros at its end. */
+static void print_sample(uint32_t share, FILE *out)
+{
+    if (share == 0 || share == SAMPLE_ALL) {
+        fputs("  sample: 100%, all posts\n", out);
+        return;
+    }
+    char text[16];
+    int length = snprintf(text, sizeof text, "%u.%04u", share / 10000, share % 10000);
+    while (text[length - 1] == '0' || text[length - 1] == '.') {
+        bool point = text[--length] == '.';
+        text[length] = '\0';
+        if (point) {
+            break;
+        }
+    }
+    fprintf(out, "  sample: %s%%, the posts whose hash is below %016llx\n", text,
+            (unsigned long long)sample_limit(share));
+}
+
 static void print_flags(const struct filter_settings *filter, FILE *out)
 {
     static const char *const local[] = {
@@ -59,6 +80,7 @@ static void print_flags(const struct filter_settings *filter, FILE *out)
     fprintf(out, "  retweets: %s, replies: %s, quotes: %s\n", yes_no(filter->retweets),
             yes_no(filter->replies), yes_no(filter->quotes));
     fprintf(out, "  local_filter: %s\n", local[filter->local_filter]);
+    print_sample(filter->sample, out);
 }
 
 static void print_meaning(const struct filter_keyword *k, FILE *out)

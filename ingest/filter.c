@@ -1,6 +1,7 @@
 #include "ingest/filter.h"
 
 #include "config/language.h"
+#include "ingest/sample.h"
 #include "text/entities.h"
 #include "text/lower.h"
 #include "text/matcher.h"
@@ -253,6 +254,12 @@ static struct matcher_input input_of(const struct post *p, struct arena *a)
     return input;
 }
 
+bool filter_in_sample(const struct filter *f, const struct post *p)
+{
+    uint32_t share = f->settings->sample;
+    return share == 0 || sample_has(share, p->network, p->id);
+}
+
 bool filter_match(const struct filter *f, struct arena *a, struct post *p)
 {
     return filter_match_known(f, a, p, NULL, 0);
@@ -262,10 +269,13 @@ bool filter_match_known(const struct filter *f, struct arena *a, struct post *p,
                         size_t count)
 {
     const struct filter_settings *s = f->settings;
+    p->keywords = (struct view_list){NULL, 0};
+    if (!filter_in_sample(f, p)) {
+        return false;
+    }
     struct matcher_input input = input_of(p, a);
     struct matcher_result result;
     bool wider = false;
-    p->keywords = (struct view_list){NULL, 0};
     if (matcher_match(f->matcher, &input, a, &result)) {
         return true;
     }

@@ -13,7 +13,12 @@
  * with no keyword. A server that takes rules (X v2) is asked for all of it, exclusions and switches included:
  * there auto leaves nothing out, but for exclusions that found no room in the rules.
  *
- * What is known to match a `= rule` line is kept in any case: nothing of the list is added to such a rule.
+ * `sample` is a wish of its own: whatever local_filter says, a post that is not in the sample
+ * (ingest/sample.h) is left out, before anything else is looked at. A retweet goes by its own id, not by that
+ * of what it retweets.
+ *
+ * What is known to match a `= rule` line is kept in any case (but for the sample): nothing of the list is
+ * added to such a rule.
  *
  * Read-only once made, so any number of threads may match with it.
  */
@@ -42,6 +47,10 @@ struct filter *filter_new(const struct filter_settings *settings, struct err *e)
 struct filter *filter_new_for(enum filter_server server, const struct filter_settings *settings,
                               struct err *e);
 
+/* False: the post is in no sample that the settings want, so the functions below leave it out, with no
+ * keyword. */
+bool filter_in_sample(const struct filter *f, const struct post *p);
+
 /* Sets p->keywords: the lines that match, as written but in lower case, each once, in the list's order (the
  * items live in the arena, the lines in the filter). True when the post is to be kept. With a full arena it
  * is kept, with no keyword, rather than lost. Looked at are text, hashtags, cashtags, mentions and urls of
@@ -51,7 +60,7 @@ bool filter_match(const struct filter *f, struct arena *a, struct post *p);
 
 /* The same for a post of which it is known by other means that it matches `count` of the lines too, given by
  * their indices in the settings' list (those that are no less than the list's length are passed over): a `=
- * rule` line is matched by the network alone. With count > 0 the post is kept. */
+ * rule` line is matched by the network alone. With count > 0 the post is kept, if it is in the sample. */
 bool filter_match_known(const struct filter *f, struct arena *a, struct post *p, const size_t *known,
                         size_t count);
 

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "config/language.h"
 #include "ingest/rules_judge.h"
+#include "ingest/sample.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -69,6 +70,12 @@ static int check_language(const char *value, struct err *why)
     }
     return err_set(why, ERR_FATAL,
                    "each item is the code of a language (ISO 639: en, es, zh-CN; und is unknown)");
+}
+
+static int check_sample(const char *value, struct err *why)
+{
+    uint32_t share;
+    return sample_parse(value, &share, why);
 }
 
 /* --- keyword lists --- */
@@ -306,6 +313,11 @@ static bool merge(const struct config_section *s, const struct filter_section_se
     to->replies = given(s, "replies") ? source->keys.replies : from->keys.replies;
     to->quotes = given(s, "quotes") ? source->keys.quotes : from->keys.quotes;
     to->local_filter = given(s, "local_filter") ? source->keys.local_filter : from->keys.local_filter;
+    struct err why;
+    const char *sample = given(s, "sample") ? source->keys.sample : from->keys.sample;
+    if (sample && sample_parse(sample, &to->sample, &why)) {
+        to->sample = 0; /* the mistake was reported where the key stands */
+    }
     return shared;
 }
 
@@ -425,6 +437,12 @@ static const struct config_key filter_keys[] = {
      .fallback = "auto",
      .choices = local_choices,
      .help = "auto: roost filters what the server cannot; yes: everything again; no: nothing."},
+    {.name = "sample",
+     .type = CONFIG_TEXT,
+     .offset = FILTER(sample),
+     .fallback = "100%",
+     .check = check_sample,
+     .help = "The share of posts that is kept, chosen by their ids: the same posts everywhere."},
 };
 
 const struct config_kind filter_kind = {
@@ -490,6 +508,11 @@ static const struct config_key source_keys[] = {
      .offset = SOURCE(keys.local_filter),
      .choices = local_choices,
      .help = "As in [filter], for this source."},
+    {.name = "sample",
+     .type = CONFIG_TEXT,
+     .offset = SOURCE(keys.sample),
+     .check = check_sample,
+     .help = "The share of this source's posts that is kept, in place of [filter]'s."},
 };
 
 static const struct config_key x_v1_keys[] = {

@@ -28,6 +28,7 @@ struct filter_settings {
     size_t language_count;
     bool retweets, replies, quotes; /* wanted */
     int local_filter;               /* enum filter_local */
+    uint32_t sample;                /* share of all posts that is wanted, in millionths; 0: all */
     bool broken;                    /* a mistake was reported in the keywords: the list is not whole */
 };
 
@@ -39,6 +40,7 @@ struct filter_keys {
     bool watch; /* a change of keywords_file is read as on SIGHUP; a source's is worked out, as in `filter` */
     bool retweets, replies, quotes;
     int local_filter;
+    char *sample; /* "10%"; NULL: not given */
 };
 
 /* [filter]: config_settings(c, "filter"). */

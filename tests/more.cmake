@@ -29,6 +29,11 @@ foreach(source ${targets})
   endif()
 endforeach()
 
+# What the matcher says of many lines and posts, for end_to_end/test_matching.py.
+add_executable(match_lines support/match_lines.c)
+target_link_libraries(match_lines PRIVATE text bridge config base roost_options)
+set_target_properties(match_lines PROPERTIES ROOST_TEST ON)
+
 # tests/end_to_end/NAME.py drives the real programs: the roost binary, a private PostgreSQL, real sockets.
 file(GLOB scripts CONFIGURE_DEPENDS end_to_end/test_*.py)
 foreach(script ${scripts})
@@ -38,3 +43,4 @@ foreach(script ${scripts})
   roost_test_environment(end_to_end.${name})
   set_tests_properties(end_to_end.${name} PROPERTIES TIMEOUT 400)
 endforeach()
+set_property(TEST end_to_end.matching APPEND PROPERTY ENVIRONMENT "MATCH_LINES=$<TARGET_FILE:match_lines>")

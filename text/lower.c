@@ -147,6 +147,35 @@ static struct units fold_case(struct units u, struct arena *a, UErrorCode *statu
     return U_SUCCESS(*status) ? (struct units){out, n} : (struct units){NULL, 0};
 }
 
+/* Full-width and half-width forms stand together at U+FF00 to U+FFEF, and each is one unit in its usual
+ * width: the single step of its decomposition (the Unicode Character Database's <wide> and <narrow>), so that
+ * no other compatibility character changes. A half-width katakana's voicing becomes a mark that NFC then
+ * joins to it. */
+static void make_usual_width(struct units u, UErrorCode *status)
+{
+    const UNormalizer2 *compatible = unorm2_getNFKCInstance(status);
+    for (int32_t i = 0; u.at && U_SUCCESS(*status) && i < u.length; i++) {
+        if ((u.at[i] & 0xFF00) == 0xFF00) {
+            UChar usual[2];
+            UErrorCode own = U_ZERO_ERROR;
+            int32_t n = unorm2_getRawDecomposition(compatible, u.at[i], usual, 2, &own);
+            u.at[i] = n == 1 && U_SUCCESS(own) ? usual[0] : u.at[i];
+        }
+    }
+}
+
+/* In UTF-8 those characters begin with EF BC to EF BF. */
+static bool has_other_width(struct view v)
+{
+    const char *end = v.at + v.length;
+    for (const char *at = v.at; (at = memchr(at, 0xEF, (size_t)(end - at))) && at + 1 < end; at++) {
+        if ((unsigned char)at[1] >= 0xBC) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The end of both functions: units as UTF-8, or what a failure before this gives. */
 static struct view to_utf8(struct units u, struct arena *a, UErrorCode status)
 {
@@ -183,6 +212,9 @@ struct view text_fold(struct view v, struct arena *a)
     }
     UErrorCode status = U_ZERO_ERROR;
     struct units u = from_utf8(v, a);
+    if (has_other_width(v)) {
+        make_usual_width(u, &status);
+    }
     if (has_iota_subscript(v)) {
         u = normalise(unorm2_getNFDInstance(&status), u, a, &status);
     }

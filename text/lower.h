@@ -2,9 +2,11 @@
  *
  * Lower case follows the Unicode Standard's default algorithm without any language's rules (root locale):
  * final sigma is ς, İ (U+0130) becomes i and U+0307 as in every language but Turkish. Folding is for
- * comparing only: full case folding, then NFC, so that two spellings that differ in case or in composition
- * become the same bytes (canonical caseless matching, The Unicode Standard, 3.13, D145), and accents stay.
- * Texts of ASCII alone take a fast path. What is not UTF-8 becomes U+FFFD.
+ * comparing only: full-width and half-width forms (U+FF00 to U+FFEF) in their usual width ("Ｔｅａ" is "Tea",
+ * "ｺﾞﾐ" is "ゴミ"), full case folding, then NFC, so that two spellings that differ in width, case or
+ * composition become the same bytes (canonical caseless matching, The Unicode Standard, 3.13, D145), and
+ * accents stay. Other compatibility characters stay what they are (① is not 1). Texts of ASCII alone take a
+ * fast path. What is not UTF-8 becomes U+FFFD.
  */
 #ifndef ROOST_TEXT_LOWER_H
 #define ROOST_TEXT_LOWER_H

@@ -10,9 +10,12 @@
  * text: a control character is a gap there. */
 #define TAG_EDGE '\x01'
 
+enum { NEEDLES_A_PART = 3 }; /* at most: its words, these joined, the name */
+
 struct part {
     uint32_t keyword;
     bool excluded;
+    bool tag; /* looked for in the lists of tags, not among words */
 };
 
 struct matcher {
@@ -91,19 +94,41 @@ static void add_words(struct needles *n, struct view text, uint32_t part, struct
     }
 }
 
+/* A name keeps the underscores at its ends, which a word loses, where '@' or '#' stands before it. */
+static void add_name(struct needles *n, struct view word, uint32_t part, struct arena *a)
+{
+    struct view folded = text_fold(word, a);
+    if (!folded.length || (folded.at[0] != '_' && folded.at[folded.length - 1] != '_')) {
+        return;
+    }
+    char *name = arena_alloc(a, folded.length + 1);
+    if (!name) {
+        return;
+    }
+    name[0] = '@';
+    memcpy(name + 1, folded.at, folded.length);
+    struct view tokens = token_text(view_make(name, folded.length + 1), a);
+    if (!view_absent(tokens) && token_count(tokens) == 1) {
+        add_needle(n, tokens, part);
+    }
+}
+
 static void add_keyword(struct matcher *m, struct needles *n, const struct keyword *k, uint32_t index,
                         struct arena *a)
 {
     for (size_t i = 0; i < k->part_count; i++) {
         const struct keyword_part *part = &k->parts[i];
         uint32_t number = (uint32_t)m->part_count++;
-        m->parts[number] = (struct part){index, part->excluded};
+        m->parts[number] = (struct part){index, part->excluded, sign_of(part->kind) != 0};
         m->wanted[index] += !part->excluded;
         char sign = sign_of(part->kind);
         if (sign) {
             add_needle(n, tag_needle(part->text, sign, a), number);
-        } else {
-            add_words(n, part->text, number, a);
+            continue;
+        }
+        add_words(n, part->text, number, a);
+        if (part->kind == KEYWORD_WORD) {
+            add_name(n, part->text, number, a);
         }
     }
 }
@@ -145,7 +170,7 @@ static int compile(struct matcher *m, const struct keyword *keywords, size_t cou
     }
     m->parts = arena_zeroed(m->arena, parts, sizeof *m->parts);
     m->wanted = arena_zeroed(m->arena, count, sizeof *m->wanted);
-    struct needles n = {.items = arena_zeroed(scratch, 2 * parts, sizeof *n.items)};
+    struct needles n = {.items = arena_zeroed(scratch, NEEDLES_A_PART * parts, sizeof *n.items)};
     if (!m->parts || !m->wanted || !n.items || count >= UINT32_MAX || parts >= UINT32_MAX) {
         return -1;
     }
@@ -186,6 +211,7 @@ struct match {
     uint64_t *strings; /* one bit a string of the automaton: a second occurrence proves nothing new */
     uint32_t *hits;    /* parts seen, each once */
     size_t count, room;
+    bool in_tags; /* what is being searched: tags, else words */
 };
 
 /* Sets a bit; false when it was set before. */
@@ -199,7 +225,7 @@ static bool set_first(uint64_t *bits, uint32_t index)
 
 static void hit(struct match *x, uint32_t part)
 {
-    if (!set_first(x->seen, part)) {
+    if (x->matcher->parts[part].tag != x->in_tags || !set_first(x->seen, part)) {
         return;
     }
     if (x->count == x->room) {
@@ -307,6 +333,7 @@ int matcher_match(const struct matcher *m, const struct matcher_input *input, st
     for (size_t i = 0; i < input->urls.count; i++) {
         search_words(&x, input->urls.items[i]);
     }
+    x.in_tags = true; /* last: a word's string that occurs in a tag counts as seen */
     search_tags(&x, input->hashtags, KEYWORD_HASHTAG);
     search_tags(&x, input->mentions, KEYWORD_MENTION);
     search_tags(&x, input->cashtags, KEYWORD_CASHTAG);

@@ -102,11 +102,18 @@ static void begin_word(struct writer *w, enum kind kind, size_t start)
     w->piece = 0;
 }
 
+/* A mark of a script without spaces is one of its characters; another belongs to the word before it. */
+static enum kind kind_of_mark(const struct writer *w, size_t start)
+{
+    if (token_point_is_unspaced(point_at(w->text, start))) {
+        return UNSPACED;
+    }
+    return w->word == GAP || w->word == EMOJI ? WORD : w->word;
+}
+
 static void put_word(struct writer *w, enum kind kind, struct view bytes, size_t start)
 {
-    if (kind == MARK) {
-        kind = w->word == GAP || w->word == EMOJI ? WORD : w->word;
-    }
+    kind = kind == MARK ? kind_of_mark(w, start) : kind;
     if (w->word != kind) {
         begin_word(w, kind, start);
     }
@@ -117,12 +124,27 @@ static void put_word(struct writer *w, enum kind kind, struct view bytes, size_t
     }
 }
 
+/* The bytes of a link, or of its protocol alone, that are no words; 0: none begins at `at`. */
+static size_t link_gap(struct view text, size_t at)
+{
+    size_t protocol = link_protocol(text, at);
+    if (!protocol || !view_starts(view_from(text, at + protocol), VIEW("t.co/"))) {
+        return protocol;
+    }
+    size_t end = at + protocol + 5;
+    while (end < text.length && is_ascii_word((unsigned char)text.at[end])) {
+        end++;
+    }
+    return end - at;
+}
+
 /* The apostrophe ends at w->at. A word goes on behind it, is divided at it, or has ended before it. */
 static void put_apostrophe(struct writer *w)
 {
     size_t after = w->at;
     uint32_t next = point_at(w->text, after);
-    if (w->word != WORD || w->is_name || next == '_' || kind_of(next) != WORD || w->out[w->used - 1] == ' ') {
+    if (w->word != WORD || w->is_name || next == '_' || kind_of(next) != WORD || w->out[w->used - 1] == ' ' ||
+        (next == 'h' && link_gap(w->text, after))) {
         end_word(w);
         return;
     }
@@ -165,20 +187,6 @@ static void put_emoji_rest(struct writer *w, uint32_t base)
         flag = false;
         w->at = next;
     }
-}
-
-/* The bytes of a link, or of its protocol alone, that are no words; 0: none begins at `at`. */
-static size_t link_gap(struct view text, size_t at)
-{
-    size_t protocol = link_protocol(text, at);
-    if (!protocol || !view_starts(view_from(text, at + protocol), VIEW("t.co/"))) {
-        return protocol;
-    }
-    size_t end = at + protocol + 5;
-    while (end < text.length && is_ascii_word((unsigned char)text.at[end])) {
-        end++;
-    }
-    return end - at;
 }
 
 static void step(struct writer *w)

@@ -7,8 +7,8 @@
  *
  * - A word is a run of letters, marks, numbers and '_'; underscores at its ends are cut, unless '@' or '#'
  * stands before it. Runs in scripts written without spaces (Han, Hiragana, Katakana, Thai, Lao, Khmer,
- * Myanmar) are words of their own, apart from letters of other scripts beside them. Each emoji is a word,
- * without its variation selector.
+ * Myanmar), with these scripts' own marks, are words of their own, apart from letters of other scripts beside
+ * them. Each emoji is a word, without its variation selector.
  * - Everything else is a gap: one space, however long. "http://" is a gap, too, and so is a whole link to
  * t.co (X's shortener), whose letters nobody wrote.
  * - An apostrophe (', U+2019, U+02BC, U+FF07) inside a word stays there, as "'" ("don't"), but possessive

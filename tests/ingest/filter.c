@@ -165,6 +165,72 @@ Test(filter, languages_are_checked_where_the_server_is_not_trusted)
     }
 }
 
+/* A server that takes rules has done all of it: only `yes` does it again. */
+Test(filter, with_rules_exclusions_switches_and_languages_are_checked_by_yes_alone)
+{
+    static const struct {
+        int local;
+        bool kept;
+    } all[] = {{FILTER_LOCAL_AUTO, true}, {FILTER_LOCAL_YES, false}, {FILTER_LOCAL_NO, true}};
+    for (size_t i = 0; i < 3; i++) {
+        struct wanted w;
+        struct err e;
+        wanted_make(&w, news, all[i].local);
+        w.settings.retweets = w.settings.replies = w.settings.quotes = false;
+        w.languages[0] = "en";
+        w.settings.language_count = 1;
+        w.filter = filter_new_for(FILTER_SERVER_RULES, &w.settings, &e);
+        cr_assert_not_null(w.filter);
+        expect(&w, "covid", true, "covid|");
+        expect(&w, "covid giveaway!", all[i].kept, "covid|");
+        struct post fresh = post_of("covid"), p = fresh;
+        p.lang = VIEW("fr");
+        expect_post(&w, &p, all[i].kept, "covid|");
+        int *flags[] = {&p.is_retweet, &p.is_reply, &p.is_quote};
+        for (size_t kind = 0; kind < 3; kind++) {
+            p = fresh;
+            *flags[kind] = 1;
+            expect_post(&w, &p, all[i].kept, "covid|");
+        }
+        wanted_free(&w);
+    }
+}
+
+/* Of x/1 (6e34...), x/20 (b5ab...) and x/1234567890123456789 (282b...). */
+Test(filter, the_sample_holds_with_every_local_filter_and_whatever_matched)
+{
+    static const int all[] = {FILTER_LOCAL_AUTO, FILTER_LOCAL_YES, FILTER_LOCAL_NO};
+    static const size_t raw[] = {0};
+    for (size_t i = 0; i < 3; i++) {
+        struct wanted w;
+        wanted_make(&w, news, all[i]);
+        wanted_open(&w);
+        struct post p = post_of("covid");
+        p.network = VIEW("x");
+        p.id = VIEW("1234567890123456789");
+        w.settings.sample = 200000; /* below 3333... */
+        expect_post(&w, &p, true, "covid|");
+        cr_expect(filter_in_sample(w.filter, &p));
+        p.is_retweet = 1; /* goes by its own id */
+        p.retweet_of = VIEW("20");
+        expect_post(&w, &p, true, "covid|");
+        p.id = VIEW("20");
+        p.retweet_of = VIEW("1234567890123456789");
+        expect_post(&w, &p, false, "");
+        cr_expect(!filter_in_sample(w.filter, &p));
+        cr_expect(!filter_match_known(w.filter, w.arena, &p, raw, 1), "a rule's post too");
+        w.settings.sample = 700000; /* below b333... */
+        expect_post(&w, &p, false, "");
+        w.settings.sample = 720000; /* below b851... */
+        expect_post(&w, &p, true, "covid|");
+        w.settings.sample = 1000000;
+        expect_post(&w, &p, true, "covid|");
+        p.text = VIEW("a giveaway"); /* being in the sample helps no post that is not wanted */
+        expect_post(&w, &p, all[i] == FILTER_LOCAL_NO, "");
+        wanted_free(&w);
+    }
+}
+
 Test(filter, lists_of_the_post_are_matched_too)
 {
     struct wanted w;

@@ -104,8 +104,9 @@ static const struct source_settings *source_of(const struct config *c, const cha
 
 Test(settings, source_goes_by_the_filter_section_wherever_it_stands)
 {
-    struct config *c = load_right(X_V1 "[filter]\nkeywords = covid, \"long covid, they say\", -spam\n"
-                                       "languages = en, in, ID, he\nretweets = no\nlocal_filter = yes\n");
+    struct config *c =
+        load_right(X_V1 "[filter]\nkeywords = covid, \"long covid, they say\", -spam\n"
+                        "languages = en, in, ID, he\nretweets = no\nlocal_filter = yes\nsample = 2.5%\n");
     const struct source_settings *s = source_of(c, "covid");
     cr_assert_str_eq(s->name, "covid");
     cr_assert_str_eq(s->type, "x-v1");
@@ -122,6 +123,7 @@ Test(settings, source_goes_by_the_filter_section_wherever_it_stands)
     cr_assert_not(s->filter.retweets);
     cr_assert(s->filter.replies && s->filter.quotes);
     cr_assert_eq(s->filter.local_filter, FILTER_LOCAL_YES);
+    cr_assert_eq(s->filter.sample, 25000);
     const struct source_x_v1_settings *x = (const void *)s;
     cr_assert_str_eq(x->api_key, "hush1");
     cr_assert_str_eq(x->access_secret, "hush4");
@@ -132,10 +134,10 @@ Test(settings, source_goes_by_the_filter_section_wherever_it_stands)
 Test(settings, what_a_source_says_itself_goes_first)
 {
     write_file("own.txt", VIEW("# comment\n#\n#tag\r\n\nsecond"));
-    struct config *c =
-        load_right(X_V1 "keywords = first\nkeywords_file = own.txt\nlanguages =\nreplies = no\n"
-                        "local_filter = no\nstore_raw = yes\ndelimited = yes\nstall_warnings = no\n"
-                        "[filter]\nkeywords = other\nlanguages = en\nquotes = no\n");
+    struct config *c = load_right(
+        X_V1 "keywords = first\nkeywords_file = own.txt\nlanguages =\nreplies = no\n"
+             "local_filter = no\nsample = 50%\nstore_raw = yes\ndelimited = yes\nstall_warnings = no\n"
+             "[filter]\nkeywords = other\nlanguages = en\nquotes = no\n");
     const struct source_settings *s = source_of(c, "covid");
     cr_assert_eq(s->filter.keyword_count, 3);
     cr_assert(view_is(s->filter.keywords[0].keyword.line, "first"));
@@ -146,6 +148,7 @@ Test(settings, what_a_source_says_itself_goes_first)
     cr_assert_eq(s->filter.language_count, 0, "an empty list of its own means all languages");
     cr_assert(s->filter.retweets && !s->filter.replies && !s->filter.quotes);
     cr_assert_eq(s->filter.local_filter, FILTER_LOCAL_NO);
+    cr_assert_eq(s->filter.sample, 500000);
     cr_assert(s->store_raw && ((const struct source_x_v1_settings *)s)->delimited);
     cr_assert_not(((const struct source_x_v1_settings *)s)->stall_warnings);
     config_free(c);
@@ -282,6 +285,9 @@ static const struct broken table[] = {
      {"roost.conf:8: retweets = never: yes or no is right", "roost.conf:9: replies = 1",
       "roost.conf:10: quotes = true", "roost.conf:11: local_filter = maybe: one of auto, yes, no is right",
       "roost.conf:12: store_raw = on", "roost.conf:13: delimited = length"}},
+    {X_V1 "sample = 10\n[filter]\nkeywords = covid\nsample = 0%\n",
+     {"roost.conf:8: sample = 10: a share above 0% and up to 100%, with at most four decimals",
+      "roost.conf:11: sample = 0%: a share above 0%"}},
     {X_V1 "acces_token = hush\n" OK_FILTER,
      {"roost.conf:8: key \"acces_token\" is unknown in [source covid]: did you mean access_token?"}},
     {X_V1 "spool_dir = hush\n" OK_FILTER,

@@ -103,9 +103,25 @@ Test(lower, folding_puts_the_iota_subscript_in_order)
     check_same("\xE1\xBE\xBC", "\xE1\xBE\xB3", true);
 }
 
+Test(lower, folding_makes_widths_the_same_and_leaves_other_compatibility_alone)
+{
+    check_same("ＴｅＡ　１２３！～", "tea　123!~", true);
+    check_same("ｶﾞｷﾞﾊﾟｰﾃｨｰ｡｢｣､･", "ガギパーティー。「」、・", true);
+    check_same("ﾊﾞ", "バ", true);
+    check_same("ﾊﾞ", "ハ", false);
+    check_same("ﾡ￦￨", "ㄱ₩│", true);
+    check_same("＿＠＃＄＇", "_@#$'", true);
+    check_same("①", "1", false);
+    check_same("㌔", "キロ", false);
+    check_same("²", "2", false);
+    check_same("\xEF\xBB\xBF"
+               "a\xEF\xBF\xBD",
+               "a", false); /* U+FEFF and U+FFFD have no other width */
+}
+
 Test(lower, folding_twice_changes_nothing)
 {
-    static const char *const texts[] = {"ẞ İ ŉ ǰ ΐ և",       "ᾴ ᾴ ᾼ", "Ｆｕｌｌ", "Ꭰ ꭰ",
+    static const char *const texts[] = {"ẞ İ ŉ ǰ ΐ և",       "ᾴ ᾴ ᾼ", "Ｆｕｌｌ ﾊﾟ", "Ꭰ ꭰ",
                                         "e\xCC\x81\xCC\xA7", "ﬃ ﬅ"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct view once = text_fold(view_of(texts[i]), arena);

@@ -83,6 +83,19 @@ Test(matcher, case_and_composition_are_the_same_and_accents_are_not)
     YES("می‌خواهم", "من می‌خواهم.");
 }
 
+Test(matcher, widths_are_the_same)
+{
+    YES("tea", "Ｔｅａ！");
+    YES("Ｔｅａ", "tea");
+    NO("tea", "Ｔｅａｍ");
+    YES("コーヒー", "ｺｰﾋｰを飲む");
+    YES("ｶﾞﾗｽ", "ガラスの靴");
+    NO("カラス", "ｶﾞﾗｽ");
+    YES("\"２０２０ 年\"", "2020年");
+    YES("twitter's", "ＴＷＩＴＴＥＲ＇Ｓ new");
+    NO("tea", "tea＿time");
+}
+
 Test(matcher, whole_words_only_whatever_stands_around)
 {
     YES("art", "(art)");
@@ -98,6 +111,15 @@ Test(matcher, whole_words_only_whatever_stands_around)
     NO("20", "2020");
     YES("soft", "so\xC2\xAD"
                 "ft");
+}
+
+Test(matcher, a_name_with_underscores_at_its_ends_is_found_as_a_name)
+{
+    YES("_ada_", "ask @_ada_!");
+    YES("__Ada", "#__ada");
+    YES("_ada_", "ada, _ada_");
+    NO("_ada_", "@ada_ #_ada");
+    NO("ada", "@_ada_");
 }
 
 Test(matcher, apostrophes_follow_the_documented_rule)
@@ -150,6 +172,10 @@ Test(matcher, scripts_without_spaces_match_inside_runs)
     YES("\"東京 タワー\"", "東京、タワー");
     YES("\"東京 タワー\"", "東京タワー");
     NO("\"東京 タワー\"", "東京のタワー");
+    YES("\xE0\xB9\x89ว", "ใกล้วิท"); /* begins with a tone mark */
+    NO("\xE0\xB9\x89ว", "ใกล้ วิท");
+    YES("\"ก \xE0\xB9\x89\"", "c\xE0\xB9\x89 ก, _\xE0\xB9\x89");
+    NO("c\xE0\xB9\x89", "c");
     NO("트위터", "트위터를");
     YES("트위터", "트위터 를");
 }
@@ -175,6 +201,8 @@ Test(matcher, links_are_searched_but_not_their_protocol_nor_x_shortener)
     NO("co", "https://t.co/abc");
     NO("abc", "https://T.co/ABC");
     YES("co", "https://example.co/abc");
+    YES("great", "great'https://t.co/abc");
+    YES("great", "great’http://example.com");
     const char *line = "example.com/path";
     struct matcher *m = compile(&line, 1);
     struct view url = VIEW("https://www.Example.com/path?x=1");
@@ -214,6 +242,23 @@ Test(matcher, signs_match_the_lists_alone_and_exclusions_are_told_apart)
     cr_assert_eq(matcher_match(m, &input, arena, &result), 0);
     check_indices("text", result.matched, result.matched_count, "3 8");
     check_indices("text", result.excluded, result.excluded_count, "5 8");
+    matcher_free(m);
+}
+
+Test(matcher, words_are_not_looked_for_in_mentions_and_cashtags)
+{
+    static const char *const lines[] = {"東", "-京", "cash", "東 word", "#東京"};
+    struct matcher *m = compile(lines, sizeof lines / sizeof *lines);
+    struct view tags[] = {VIEW("東京"), VIEW("cash")};
+    struct matcher_result result;
+    struct matcher_input input = {VIEW("word"), {NULL, 0}, {tags, 2}, {tags, 2}, {NULL, 0}};
+    cr_assert_eq(matcher_match(m, &input, arena, &result), 0);
+    check_indices("mentions and cashtags", result.matched, result.matched_count, "");
+    check_indices("mentions and cashtags", result.excluded, result.excluded_count, "");
+    input = (struct matcher_input){VIEW("word"), {tags, 2}, {tags, 2}, {tags, 2}, {NULL, 0}};
+    cr_assert_eq(matcher_match(m, &input, arena, &result), 0);
+    check_indices("hashtags", result.matched, result.matched_count, "0 2 3 4");
+    check_indices("hashtags", result.excluded, result.excluded_count, "1");
     matcher_free(m);
 }
 
