@@ -409,7 +409,7 @@ def seen_streams(run, streams, gaps, counts):
     borders, seen = list(began ^ ended), []  # of outages, not of their rows
     for s, after in zip(streams, streams[1:] + [None]):
         reset = s.reason == "a fault: reset" and not s.got and s.end.at - s.begin.at < run.late(s.begin.at, s.end.at) * run.speed
-        ended = s.left and not s.life.ledger.knows(s, run.step)
+        ended = s.left and not reset and not s.life.ledger.knows(s, run.step)
         if ended:
             run.is_behind(s.begin.at, s.life, "the beginning of a stream")
             if s.got and not s.life.ledger.begun:  # it is written before anything of a source's first stream is read
@@ -449,7 +449,7 @@ def check_own_account(run, before, after, ends, rows, attempts, posts):
     attempt = next((a.at for a in attempts if a.life == before.life and a.at > before.begin.at and a.port != before.begin.port
                     and not a.errand), None)
     knows = not ends or ends[0].ledger.knows(before, run.step)
-    if knows and last is not None and began < last - run.step:
+    if knows and last is not None and rows[0][2] != "stall" and began < last - run.step:  # a stall begins with the last byte, of whatever
         raise Failed(f"a gap that begins {last - began:.3f} s before the last tweet before it: {before.end.line}")
     if attempt is not None and began > attempt + 0.002:
         raise Failed(f"a gap that begins {began - attempt:.3f} s after the attempt to end it: {before.end.line}")
@@ -522,7 +522,7 @@ class Run:
         self.moments = sorted(dice.uniform(1, self.over) for _ in range(ends))
         self.ends = [dice.choice(("killed", "stopped")) for _ in range(ends)]
         self.lives, self.head_waits, self.exact, self.refused = [], {}, 0, 0
-        self.step = REAL_TIMER * self.speed + 0.002  # between the clocks of two programs, each of whole milliseconds
+        self.step = 0.003  # two programs read the same clock, each in whole milliseconds; the simulator logs an answer before it is sent
         self.offsets, self.behind = [], []  # of beginnings and ends of gaps; of what the ledger's file lacked, in real seconds
         with _lock:
             _number[0] += 1
@@ -618,6 +618,8 @@ class Run:
         for moment, how in zip(self.moments, self.ends):
             wait_until("the listener's turn", lambda: self.clock.now() >= first + moment, alive=[self.simulator, listen])
             wait_until("the listener's start", lambda: "listening on" in listen.log(), alive=[self.simulator, listen])  # it heeds SIGTERM then
+            # Keys that never streamed are given up at the third 401, as they should be (test_gaps.py kills in the first moments of a source).
+            wait_until("the keys to be noted", (self.home / "spool/streamed").exists, alive=[self.simulator, listen])
             self.lives[-1].end(self.clock, how, sources)
             listen = self.listen()
         self.wait_for_end(listen)
