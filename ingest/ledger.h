@@ -100,8 +100,9 @@ bool ledger_lost(struct ledger_entry *entry, const struct ledger_moment *from, c
                  const char *detail);
 
 /* A listener begins with this source. When the last one ended without a stop, a leg `killed` begins at the
- * time at which it was last alive. True when it was killed in the middle of a stream: up to entry->alive the
- * source was heard, and from entry->counted on no `count` event has said so. */
+ * time at which it was last alive, or at which it noted the leg before. True when it was killed in the middle
+ * of a stream: up to entry->alive the source was heard, and from entry->counted on no `count` event has said
+ * so. */
 bool ledger_resume(struct ledger_entry *entry, const struct ledger_moment *now);
 
 /* What is left of the ladder's wait, 0 to the whole of it. */

@@ -138,7 +138,7 @@ def read_log(text):
 
 class Machine:
     """Other programs want the processors and the disk as well. A program beside the runs sleeps and replaces a file, again and again, as the
-    listener does with its ledger, and notes by how much that took longer than the sleep."""
+    listener does with its ledger, and notes how much too late it was woken, and by how much all that took longer than the sleep."""
 
     PROGRAM = '''
 import os, sys, time
@@ -148,13 +148,14 @@ folder = os.open(".", os.O_RDONLY)
 while os.getppid() == int(sys.argv[2]):
     begin = clock()
     time.sleep(0.02)
+    woken = clock()
     with open("new", "w") as file:
         file.write("x" * 600)
         file.flush()
         os.fsync(file.fileno())
     os.rename("new", "old")
     os.fsync(folder)
-    print(begin, clock() - begin - 0.02, flush=True)
+    print(begin, woken - begin - 0.02, clock() - begin - 0.02, flush=True)
 '''
 
     def __init__(self, clock):
@@ -409,7 +410,7 @@ def seen_streams(run, streams, gaps, counts):
     borders, seen = list(began ^ ended), []  # of outages, not of their rows
     for s, after in zip(streams, streams[1:] + [None]):
         reset = s.reason == "a fault: reset" and not s.got and s.end.at - s.begin.at < run.late(s.begin.at, s.end.at) * run.speed
-        ended = s.left and not s.life.ledger.knows(s, run.step)
+        ended = s.left and not reset and not s.life.ledger.knows(s, run.step)
         if ended:
             run.is_behind(s.begin.at, s.life, "the beginning of a stream")
             if s.got and not s.life.ledger.begun:  # it is written before anything of a source's first stream is read
@@ -449,7 +450,7 @@ def check_own_account(run, before, after, ends, rows, attempts, posts):
     attempt = next((a.at for a in attempts if a.life == before.life and a.at > before.begin.at and a.port != before.begin.port
                     and not a.errand), None)
     knows = not ends or ends[0].ledger.knows(before, run.step)
-    if knows and last is not None and began < last - run.step:
+    if knows and last is not None and rows[0][2] != "stall" and began < last - run.step:  # a stall begins with the last byte, of whatever
         raise Failed(f"a gap that begins {last - began:.3f} s before the last tweet before it: {before.end.line}")
     if attempt is not None and began > attempt + 0.002:
         raise Failed(f"a gap that begins {began - attempt:.3f} s after the attempt to end it: {before.end.line}")
@@ -475,7 +476,7 @@ def check_beginning(run, before, ends, rows):
         return
     # A client that closes is noticed by the simulator only later; what the simulator does is logged before (the fault) and after it (the end).
     earliest = due - run.tolerance(due) if closed else before.faults[-1].at - run.step
-    run.note(f"before: {before.reason}, {cause}", began - due)
+    run.note(f"before: {before.reason}, {cause}", due, began - due)
     if not earliest <= began <= due + run.tolerance(due):
         raise Failed(f"a gap that begins {began - due:+.3f} s from {before.end.line}")
     if cause not in causes_of(run, before, cause):
@@ -493,7 +494,7 @@ def check_gaps(run, streams, records, attempts):
         rows = take_outage(before, after, run.step, ends, gaps)
         check_beginning(run, before, ends, rows)
         ended = rows[-1][1]
-        run.note("after", ended - after.begin.at)
+        run.note("after", after.begin.at, ended - after.begin.at)
         check_own_account(run, before, after, ends, rows, attempts, posts)
         if not -run.step <= ended - after.begin.at <= run.tolerance(after.begin.at):
             raise Failed(f"a gap that ends {ended - after.begin.at:+.3f} s from {after.begin.line}: {rows}")
@@ -522,7 +523,7 @@ class Run:
         self.moments = sorted(dice.uniform(1, self.over) for _ in range(ends))
         self.ends = [dice.choice(("killed", "stopped")) for _ in range(ends)]
         self.lives, self.head_waits, self.exact, self.refused = [], {}, 0, 0
-        self.step = REAL_TIMER * self.speed + 0.002  # between the clocks of two programs, each of whole milliseconds
+        self.step = 0.003  # two programs read the same clock, each in whole milliseconds; the simulator logs an answer before it is sent
         self.offsets, self.behind = [], []  # of beginnings and ends of gaps; of what the ledger's file lacked, in real seconds
         with _lock:
             _number[0] += 1
@@ -535,14 +536,17 @@ class Run:
     def late(self, since, until):
         """Seconds of real time by which things may be late that happened then."""
         since, until = self.machine.real(since) - 1, self.machine.real(until) + 1
-        return REAL_SLACK + 3 * max((late for begin, late in self.samples if since <= begin + late and begin <= until), default=0)
+        return REAL_SLACK + 3 * max((late for begin, _, late in self.samples if since <= begin + late and begin <= until), default=0)
 
     def tolerance(self, moment):
         """Seconds of the clock by which a gap may begin or end later than what it is about."""
         return 1 + self.late(moment, moment) * self.speed
 
-    def note(self, kind, offset):
-        self.offsets.append((kind, abs(offset)))
+    def note(self, kind, moment, offset):
+        """How far a gap begins or ends from what it is about, and how much of that is not the machine's: three times what it woke others late."""
+        at = self.machine.real(moment)
+        late = max((late for begin, late, _ in self.samples if at - 0.5 <= begin <= at + 0.5), default=0)
+        self.offsets.append((kind, abs(offset), max(0, abs(offset) - 3 * late * self.speed)))
 
     def is_behind(self, moment, life, what):
         """The ledger's file did not have what happened then when the listener ended: only while that was being written."""
@@ -618,6 +622,8 @@ class Run:
         for moment, how in zip(self.moments, self.ends):
             wait_until("the listener's turn", lambda: self.clock.now() >= first + moment, alive=[self.simulator, listen])
             wait_until("the listener's start", lambda: "listening on" in listen.log(), alive=[self.simulator, listen])  # it heeds SIGTERM then
+            # Keys that never streamed are given up at the third 401, as they should be (test_gaps.py kills in the first moments of a source).
+            wait_until("the keys to be noted", (self.home / "spool/streamed").exists, alive=[self.simulator, listen])
             self.lives[-1].end(self.clock, how, sources)
             listen = self.listen()
         self.wait_for_end(listen)
@@ -676,22 +682,24 @@ class Run:
 
 
 def check_precision(done):
-    """To the second: any one gap may be off by what a loaded machine takes to notice (20 ms are a second at 50 times the speed), so the whole
-    play is judged. Of each kind of loss, and of the ends, at least half are less than a second off, so that a time that is always wrong does not
-    pass; of all, four in five, in real time 99 in a hundred. So is the age of the ledger's file. Returns that in words."""
+    """To the second: any one gap may be off by what a loaded machine takes to notice (20 ms are a second at 50 times the speed). So the whole
+    play is judged, without what the machine was late just then: of each kind of beginning, and of the ends, at least half are within a quarter
+    of a second, so that a time that is always wrong does not pass; and four in five are within a second, in real time 99 in a hundred. Returns
+    that in words."""
     kinds, behind = {}, [b for run in done for b in run.behind]
     for run in done:
-        for kind, offset in run.offsets:
-            kinds.setdefault(kind, []).append(offset)
-    offsets = [offset for them in kinds.values() for offset in them]
-    off, share = sum(offset > 1 for offset in offsets), 0.01 if all(run.speed == 1 for run in done) else 0.2
-    late = sum(b > 0.1 for b in behind)
+        for kind, _, own in run.offsets:
+            kinds.setdefault(kind, []).append(own)
+    offsets = [offset for run in done for _, offset, _ in run.offsets]
+    off, own = sum(o > 1 for o in offsets), sum(o > 1 for them in kinds.values() for o in them)
+    share = 0.01 if all(run.speed == 1 for run in done) else 0.2
     medians = {kind: statistics.median(them) for kind, them in kinds.items() if len(them) >= 5}
     worst = max(medians, key=medians.get, default=None)
     words = (f"{off} of {len(offsets)} beginnings and ends of gaps more than 1 s off, {max(offsets, default=0):.2f} s the farthest, half of them at most"
-             f" {statistics.median(offsets) if offsets else 0:.3f} s ({medians.get(worst, 0):.3f} s for {worst}); at the listener's ends the"
-             f" ledger's file lacked {len(behind)} things, {late} of them older than 0.1 s of real time, {max(behind, default=0):.3f} s the oldest")
-    if off > max(1, len(offsets) * share) or any(median > 1 for median in medians.values()) or late > max(1, len(behind) * 0.2):
+             f" {statistics.median(offsets) if offsets else 0:.3f} s; without what the machine was late {own} of them ({medians.get(worst, 0):.3f} s half of"
+             f" {worst}); at the listener's ends the ledger's file lacked {len(behind)} things, {sum(b > 0.1 for b in behind)} of them older than 0.1 s of"
+             f" real time, {max(behind, default=0):.3f} s the oldest")
+    if own > max(1, len(offsets) * share) or any(median > 0.25 for median in medians.values()):
         raise Failed(words)
     return words
 

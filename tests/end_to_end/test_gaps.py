@@ -143,7 +143,7 @@ def test_a_kill_at_any_moment_of_a_sources_first_stream_leaves_no_post_without_a
         support.skip(f"there is no {KILLER}")
     simulator = Simulator("--rate", "2000", "--loop", "--no-filter")
     with_posts = 0
-    for operation in range(10, 60):
+    for operation in range(25, 60):
         conf = write_configuration(f"first{operation}", simulator.url, bridge="spool_sync = 20ms")
         environment = {"LD_PRELOAD": str(KILLER), "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0", "POWER_LOSS_FOLDER": str(conf.parent),
                        "POWER_LOSS_ONLY_KILLED": "1", "POWER_LOSS_AFTER": str(operation)}
@@ -156,9 +156,9 @@ def test_a_kill_at_any_moment_of_a_sources_first_stream_leaves_no_post_without_a
         listen.stop()
         told = [gap["body"]["cause"] for gap in events(conf.parent / "spool", "gap") if gap["body"]["cause"] != "limit"]
         assert told == ["killed"], f"killed at its operation {operation} on files, with posts in the spool: gaps {told}"
-        if with_posts == 12:
+        if with_posts == 8:
             break
-    assert with_posts == 12, f"{with_posts} kills with posts in the spool"
+    assert with_posts == 8, f"{with_posts} kills with posts in the spool"
     simulator.stop()
 
 
