@@ -111,7 +111,11 @@ struct postgres_keeper *postgres_keeper_start(const char *conninfo, int64_t keep
         goto fail;
     }
     k->link = postgres_link_new(conninfo, e);
-    if (!k->link || start_thread(k, e)) {
+    if (!k->link) {
+        goto fail;
+    }
+    postgres_link_set_name(k->link, "roost keeper");
+    if (start_thread(k, e)) {
         goto fail;
     }
     return k;

@@ -17,6 +17,7 @@ enum { CONNECT_MS = 30 * 1000, OLDEST_SERVER = 130000 };
 
 struct postgres_link {
     PQconninfoOption *options; /* what the conninfo says, parsed */
+    const char *name;          /* the session's, for who looks at the server */
     PGconn *connection;        /* NULL: closed */
     int interrupt;
     int64_t connect_ms;
@@ -26,8 +27,8 @@ struct postgres_link {
 /* Set before what the conninfo says, which may override them. tcp_user_timeout also ends a connect that
  * nobody answers. */
 static const char *const defaults[][2] = {
-    {"fallback_application_name", "roost"}, {"keepalives", "1"},       {"keepalives_idle", "30"},
-    {"keepalives_interval", "10"},          {"keepalives_count", "3"}, {"tcp_user_timeout", "30000"},
+    {"keepalives", "1"},       {"keepalives_idle", "30"},     {"keepalives_interval", "10"},
+    {"keepalives_count", "3"}, {"tcp_user_timeout", "30000"},
 };
 enum { DEFAULT_COUNT = sizeof defaults / sizeof defaults[0] };
 
@@ -95,11 +96,17 @@ struct postgres_link *postgres_link_new(const char *conninfo, struct err *e)
         goto fail;
     }
     link->connect_ms = connect_limit(link->options);
+    link->name = "roost";
     return link;
 
 fail:
     postgres_link_free(link);
     return NULL;
+}
+
+void postgres_link_set_name(struct postgres_link *link, const char *name)
+{
+    link->name = name;
 }
 
 void postgres_link_drop(struct postgres_link *link)
@@ -185,7 +192,7 @@ static void drop_notice(void *unused, const PGresult *notice)
 
 static int connection_start(struct postgres_link *link, struct err *e)
 {
-    size_t most = DEFAULT_COUNT + 2;
+    size_t most = DEFAULT_COUNT + 3;
     for (const PQconninfoOption *o = link->options; o->keyword; o++) {
         most++;
     }
@@ -199,6 +206,8 @@ static int connection_start(struct postgres_link *link, struct err *e)
         keywords[n] = defaults[n][0];
         values[n] = defaults[n][1];
     }
+    keywords[n] = "fallback_application_name";
+    values[n++] = link->name;
     for (const PQconninfoOption *o = link->options; o->keyword; o++) {
         if (o->val) {
             keywords[n] = o->keyword;

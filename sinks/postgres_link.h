@@ -26,6 +26,10 @@ struct postgres_link;
  * memory is out. */
 struct postgres_link *postgres_link_new(const char *conninfo, struct err *e);
 
+/* What pg_stat_activity calls its sessions, unless the conninfo says otherwise: "roost" if nothing is set. A
+ * constant; before connecting. */
+void postgres_link_set_name(struct postgres_link *link, const char *name);
+
 /* Connects if needed, within 30 s or the conninfo's connect_timeout, and sets the session up: UTF-8, READ
  * COMMITTED, search_path pg_catalog alone (all SQL here names schemas), no time-outs, commits that wait for
  * the server's disk. *fresh (may be NULL) gets true when it was a new connection. */
