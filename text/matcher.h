@@ -18,9 +18,10 @@
  * between two letters of a word is one of its characters, elsewhere it is nothing.
  * - Apostrophes (' ’ ʼ ＇ are the same): `Twitter's` is found in "Twitter's new design", not in "@Twitter's
  * office". As a possessive 's and a short elided word belong to the sentence rather than to the name,
- * `twitter` is found in "Twitter's" and `iran` in "l'Iran"; but `don` is not found in "don't". Short: at most
- * two characters before the apostrophe, since the word's start or its last apostrophe. Such an apostrophe is
- * a word of its own between the two, so `"twitter s"` is not found in "Twitter's". In a name behind '@' or
+ * `twitter` is found in "Twitter's" and `iran` in "l'Iran"; but `don` is not found in "don't". An apostrophe
+ * beside an underscore is punctuation. Short: at most two characters before the apostrophe, since the word's
+ * start or its last apostrophe. Such an apostrophe is a word of its own between the two, so `"twitter s"` is
+ * not found in "Twitter's". In a name behind '@' or
  * '#' an apostrophe is punctuation.
  * - A phrase is its words side by side in order, with nothing but white space, punctuation and symbols
  * between; an emoji (Unicode's property Emoji, outside ASCII) is a word, with all that is joined to it.

@@ -138,19 +138,31 @@ static size_t link_gap(struct view text, size_t at)
     return end - at;
 }
 
+/* No letter of the word before `at` follows there, whatever stands between that does not count. */
+static bool word_ends(struct view text, size_t at)
+{
+    while (at < text.length) {
+        uint32_t c = utf8_next(text, &at);
+        enum kind kind = kind_of(c);
+        if (c != '_' && kind != SKIPPED && kind != JOINER) {
+            return kind != WORD && (kind != MARK || token_point_is_unspaced(c));
+        }
+    }
+    return true;
+}
+
 /* The apostrophe ends at w->at. A word goes on behind it, is divided at it, or has ended before it. */
 static void put_apostrophe(struct writer *w)
 {
     size_t after = w->at;
     uint32_t next = point_at(w->text, after);
     if (w->word != WORD || w->is_name || next == '_' || kind_of(next) != WORD || w->out[w->used - 1] == ' ' ||
-        (next == 'h' && link_gap(w->text, after))) {
+        w->out[w->used - 1] == '_' || (next == 'h' && link_gap(w->text, after))) {
         end_word(w);
         return;
     }
     utf8_next(w->text, &after);
-    enum kind then = after < w->text.length ? kind_of(point_at(w->text, after)) : GAP;
-    bool possessive = next == 's' && then != WORD && then != MARK && then != JOINER && then != SKIPPED;
+    bool possessive = next == 's' && word_ends(w->text, after);
     if (w->piece > SHORT_PIECE && !possessive) {
         put(w, VIEW("'"));
         w->piece = 0;

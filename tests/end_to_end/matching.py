@@ -48,11 +48,13 @@ def fold(text):
 
 
 def sort_of(c):
-    """l: a letter or digit, u: one of a script without spaces, m: a mark, e: an emoji, a: an apostrophe, j: a joiner, -: between words."""
+    """l: a letter or number, n: an underscore, u: one of a script without spaces, m: a mark, e: an emoji, a: an apostrophe, j: a joiner, -: between words."""
     category = unicodedata.category(c)
     if c in APOSTROPHES or c in JOINERS:
         return "a" if c in APOSTROPHES else "j"
-    if category[0] in "LN" or c == "_" or (category[0] == "M" and within(UNSPACED, c)):
+    if c == "_":
+        return "n"
+    if category[0] in "LN" or (category[0] == "M" and within(UNSPACED, c)):
         return "u" if within(UNSPACED, c) else "l"
     return "m" if category[0] == "M" else "e" if within(EMOJI, c) else "-"
 
@@ -96,9 +98,9 @@ def words_of(text):
         if packed:
             end = re.compile("um*").match(sorts, at).end()
             found = list(text[at:end])
-        elif sorts[at] in "lm":
+        elif sorts[at] in "lmn":
             is_name = text[at - 1:at] in ("@", "#")
-            inside = "(?:j+(?=[lm])|[lm]" + ("" if is_name else "|(?<=[lmj])a(?=l)") + ")*"
+            inside = "(?:j+(?=[lmn])|[lmn]" + ("" if is_name else "|(?<=[lmj])a(?=l)") + ")*"
             end = re.compile(inside).match(sorts, at).end()
             found = [word for word in spaced_words(text[at:end], is_name) if word]
         elif sorts[at] == "e":

@@ -132,6 +132,12 @@ Test(matcher, apostrophes_follow_the_documented_rule)
     YES("don't", "DON’T!");
     NO("dont", "don't");
     YES("art", "'art'");
+    YES("ada", "_ada's_ book");
+    YES("after", "before'_after");
+    YES("after", "before_'after");
+    YES("ada", "ada's\xC2\xAD book");
+    YES("ada", "ada’s\xE0\xB9\x89");
+    NO("ada", "ada's_x ada's\xC2\xADx ada's\xCC\x81");
     NO("twitter's", "twitter s");
 }
 
