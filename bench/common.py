@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -13,8 +14,21 @@ ROOST = os.environ.get("ROOST")  # another binary than the release build
 SHARED = pathlib.Path(os.environ.get("SHARED", SOURCE / "../shared"))
 RECORDED = SHARED / "data/tweets-v1.1.ndjson"
 DATA = "recorded" if RECORDED.exists() else "sample"
+# What roost asks the v2 stream for (ingest/x_v2_post.h); what a client does not ask for, the simulator cuts out.
+V2_FIELDS = "&".join(name + "=" + re.search(rf'define X_V2_POST_{macro}\s*\\?\s*((?:"[^"]*"[\s\\]*)+)', (SOURCE / "ingest/x_v2_post.h").read_text())[1]
+                     .translate(str.maketrans("", "", '" \\\n')) for name, macro in
+                     (("tweet.fields", "TWEET_FIELDS"), ("expansions", "EXPANSIONS"), ("user.fields", "USER_FIELDS"),
+                      ("place.fields", "PLACE_FIELDS"), ("media.fields", "MEDIA_FIELDS")))
 TICKS = os.sysconf("SC_CLK_TCK")
 children = []
+
+X_V1 = """type = x-v1
+api_key = roostDemoApiKey
+api_secret = roostDemoApiSecretThatIsNoSecret
+access_token = 1000001-roostDemoAccessToken
+access_secret = roostDemoAccessSecretThatIsNoSecret"""
+X_V2 = """type = x-v2
+bearer_token = roostDemoBearerTokenThatIsNoSecret%3D"""
 
 
 def build(target="roost"):
@@ -97,7 +111,7 @@ class Bench:
             assert child.poll() is None, log.read_text()
             time.sleep(0.01)
         base = next(w for w in log.read_text().split() if w.startswith("http://"))
-        return child, base + "/1.1/statuses/filter.json"
+        return child, base if "--api" in more else base + "/1.1/statuses/filter.json"
 
     def configure(self, url, database=None, bridge="start = now", etl=""):
         """A configuration in a folder of its own; with a database, its tables are made, too. Returns the file and the folder."""
@@ -106,13 +120,10 @@ class Bench:
         home.mkdir()
         sink = f"type = postgres\nconninfo = {self.database.conninfo} dbname={database}" if database else "type = console"
         conf = home / "roost.conf"
+        source = X_V1 if "/1.1/" in url else X_V2
         conf.write_text(f"""[source bench]
-type = x-v1
 url = {url}
-api_key = roostDemoApiKey
-api_secret = roostDemoApiSecretThatIsNoSecret
-access_token = 1000001-roostDemoAccessToken
-access_secret = roostDemoAccessSecretThatIsNoSecret
+{source}
 [filter]
 keywords = the, de, que, love, coffee, music
 [bridge]
@@ -144,9 +155,21 @@ bridge = {home}/bridge.sock
         stop(child)
         return seconds, usage.ru_utime + usage.ru_stime
 
-    def start_for_clients(self, tweets, bridge=""):
+    def curl_v2(self, tweets):
+        """The same of the v2 stream, with the fields that roost asks for; one rule, which --no-filter makes match everything."""
+        child, url = self.simulator("--total", tweets, "--at-end", "close", "--api", "2")
+        rule = ["-H", "Content-Type: application/json", "-d", '{"add":[{"value":"the"}]}', f"{url}/2/tweets/search/stream/rules"]
+        subprocess.run(["curl", "-sS", "-o", "/dev/null", *rule], check=True)
+        began = time.monotonic()
+        done = subprocess.Popen(["curl", "-sS", "-o", "/dev/null", f"{url}/2/tweets/search/stream?{V2_FIELDS}"])
+        _, _, usage = os.wait4(done.pid, 0)
+        seconds = time.monotonic() - began
+        stop(child)
+        return seconds, usage.ru_utime + usage.ru_stime
+
+    def start_for_clients(self, tweets, bridge="", api=()):
         """A simulator with so many tweets, and a listen that begins when its first client is there: (simulator, listen, folder)."""
-        child, url = self.simulator("--total", tweets)
+        child, url = self.simulator("--total", tweets, *api)
         conf, home = self.configure(url, bridge=f"start = on_client\n{bridge}")
         listen = spawn(home / "listen.log", "listen", "-c", conf)
         while not listens(home / "bridge.sock") or not (home / "spool/token").exists():

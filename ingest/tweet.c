@@ -4,8 +4,6 @@
 #include "base/json.h"
 #include "ingest/tweet_entities.h"
 #include "ingest/x_part.h"
-#include "text/entities.h"
-#include "text/repair.h"
 
 #include <stdio.h>
 
@@ -92,23 +90,15 @@ static bool read_text(struct reading *r)
     struct view name = x_part_text(x_part_object(r->original, "user"), "screen_name");
     bool whole = r->original && name.at && has_text(r->original);
     r->body = whole ? r->original : r->tweet;
-    const cJSON *holder;
-    const char *source;
-    struct view escaped = longest_text(r->body, &holder, &source);
-    if (!escaped.at) {
+    struct tweet_text text = {.retweeted = whole ? name : view_none()};
+    text.escaped = longest_text(r->body, &text.holder, &text.source);
+    if (!text.escaped.at) {
         return false;
     }
-    if (r->original && !whole && x_part_is_cut(escaped)) {
-        source = "cut";
+    if (r->original && !whole && x_part_is_cut(text.escaped)) {
+        text.source = "cut";
     }
-    struct view text = text_unescape_html(escaped, r->arena);
-    if (whole && text.at) {
-        text = x_part_retweet(r->arena, name, text);
-    }
-    r->post->text = text;
-    r->post->text_source = view_of(source);
-    r->post->emoji = text_emoji(r->worker, text, r->arena);
-    tweet_entities(&tweet_entities_v1, holder, escaped, r->worker, r->arena, r->post);
+    tweet_text_store(&tweet_entities_v1, &text, r->worker, r->arena, r->post);
     return true;
 }
 

@@ -3,6 +3,8 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "ingest/tweet.h"
+#include "ingest/x_part.h"
+#include "text/entities.h"
 #include "text/lower.h"
 #include "text/repair.h"
 
@@ -196,6 +198,19 @@ void tweet_entities(const struct tweet_entities_form *form, const cJSON *holder,
         p->media = addresses_of(json_member(holder, "extended_entities"), "media", form->media, a);
     }
     p->links = links_of(entities, text, a);
+}
+
+void tweet_text_store(const struct tweet_entities_form *form, const struct tweet_text *text,
+                      struct text_worker *worker, struct arena *a, struct post *p)
+{
+    struct view plain = text_unescape_html(text->escaped, a);
+    if (text->retweeted.at && plain.at) {
+        plain = x_part_retweet(a, text->retweeted, plain);
+    }
+    p->text = plain;
+    p->text_source = view_of(text->source);
+    p->emoji = text_emoji(worker, plain, a);
+    tweet_entities(form, text->holder, text->escaped, worker, a, p);
 }
 
 struct view_list tweet_strings(const cJSON *array, struct arena *a)

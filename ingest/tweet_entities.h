@@ -1,5 +1,5 @@
-/* ingest/tweet_entities.h - what a tweet's entities name, in the v1.1 API and in v2: hashtags, mentions,
- * links and media, as lists of a post. */
+/* ingest/tweet_entities.h - a tweet's text and what its entities name, in the v1.1 API and in v2: hashtags,
+ * mentions, links and media, as lists of a post. */
 #ifndef ROOST_INGEST_TWEET_ENTITIES_H
 #define ROOST_INGEST_TWEET_ENTITIES_H
 
@@ -26,6 +26,18 @@ extern const struct tweet_entities_form tweet_entities_v1, tweet_entities_v2;
  * four are there even when empty (items not NULL, count 0). A full arena shows in arena_failed. */
 void tweet_entities(const struct tweet_entities_form *form, const cJSON *holder, struct view text,
                     struct text_worker *worker, struct arena *a, struct post *p);
+
+/* The text that was chosen for a post. */
+struct tweet_text {
+    const cJSON *holder;   /* of its entities; may be NULL */
+    struct view escaped;   /* with its HTML escapes */
+    const char *source;    /* text_source */
+    struct view retweeted; /* it is the whole text of a retweeted post by this name; absent: it is not */
+};
+
+/* Fills text, text_source and emoji of *p, and all that tweet_entities does. */
+void tweet_text_store(const struct tweet_entities_form *form, const struct tweet_text *text,
+                      struct text_worker *worker, struct arena *a, struct post *p);
 
 /* The strings of a JSON array, empty ones and everything else left out. */
 struct view_list tweet_strings(const cJSON *array, struct arena *a);

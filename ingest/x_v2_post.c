@@ -6,8 +6,6 @@
 #include "ingest/tweet.h"
 #include "ingest/tweet_entities.h"
 #include "ingest/x_part.h"
-#include "text/entities.h"
-#include "text/repair.h"
 
 enum {
     REFERENCES_MOST = 16, /* a post has at most two */
@@ -131,23 +129,15 @@ static bool read_text(struct reading *r)
     name = name.at ? name : name_in_text(r->data);
     bool whole = r->original && name.at && has_text(r->original);
     r->body = whole ? r->original : r->data;
-    const cJSON *holder;
-    const char *source;
-    struct view escaped = longest_text(r->body, &holder, &source);
-    if (!escaped.at) {
+    struct tweet_text text = {.retweeted = whole ? name : view_none()};
+    text.escaped = longest_text(r->body, &text.holder, &text.source);
+    if (!text.escaped.at) {
         return false;
     }
-    if (r->retweet_of.at && !whole && x_part_is_cut(escaped)) {
-        source = "cut";
+    if (r->retweet_of.at && !whole && x_part_is_cut(text.escaped)) {
+        text.source = "cut";
     }
-    struct view text = text_unescape_html(escaped, r->arena);
-    if (whole && text.at) {
-        text = x_part_retweet(r->arena, name, text);
-    }
-    r->post->text = text;
-    r->post->text_source = view_of(source);
-    r->post->emoji = text_emoji(r->worker, text, r->arena);
-    tweet_entities(&tweet_entities_v2, holder, escaped, r->worker, r->arena, r->post);
+    tweet_text_store(&tweet_entities_v2, &text, r->worker, r->arena, r->post);
     return true;
 }
 

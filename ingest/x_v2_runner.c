@@ -18,7 +18,8 @@ enum {
     RETRY_FIRST_MS = 60 * 1000,
     RETRY_MOST_MS = 16 * 60 * 1000,
     RETRY_STEPS = 4,
-    LET_WORK_MS = 30 * 1000 /* X says that a new rule takes about 20 s to work */
+    LET_WORK_MS = 30 * 1000, /* X says that a new rule takes about 20 s to work */
+    LOOK_MS = 15 * 60 * 1000 /* between two looks at the account's rules: one request of 450 in that time */
 };
 
 /* One attempt each: when to try again is the source's to say. */
@@ -41,6 +42,7 @@ struct runner {
     bool settled;      /* the rules are ours, or are being made ours beside the stream */
     bool demanded;     /* the server has none that work */
     bool ours_there;   /* the list has shown rules of this source */
+    bool looking;      /* timer or job are a look at rules that are ours, or the wait for one */
     size_t refused;    /* rules, by this job */
     unsigned failures; /* beside the stream, in a row */
 
@@ -187,6 +189,55 @@ static const struct rules *wanted_rules(const struct runner *r)
     return r->next ? r->next : r->rules;
 }
 
+/* --- a look whether the rules are still ours --- */
+
+static void look_later(struct runner *r);
+
+static void on_looked(void *user, const struct x_v2_rules_result *result)
+{
+    struct runner *r = user;
+    struct err e;
+    size_t gone = result->result ? 0 : result->state->change.add_count;
+    size_t strange = result->result ? 0 : result->state->change.remove_count;
+    x_v2_rules_free(r->job);
+    r->job = NULL;
+    if (strange) {
+        log_warning(
+            &r->log,
+            "rules: the account has %zu of this source's name that are not in force here, and %zu are "
+            "gone: "
+            "another program or another roost listen makes them; give it another name, then SIGHUP or "
+            "a restart puts these rules right",
+            strange, gone);
+    } else if (gone) {
+        log_warning(
+            &r->log,
+            "rules: %zu are gone from the account, another program deleted them; they are added again", gone);
+        if (start_rules(r, &e) == 0) {
+            return;
+        }
+        log_warning(&r->log, "%s", e.text);
+    }
+    look_later(r);
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    struct runner *r = timer->data;
+    const struct x_v2_rules_events events = {.end = on_looked, .user = r};
+    struct err e;
+    r->job = x_v2_rules_start(r->api, r->rules, X_V2_RULES_PLAN, &events, &e);
+    if (!r->job) {
+        look_later(r);
+    }
+}
+
+static void look_later(struct runner *r)
+{
+    r->looking = true;
+    uv_timer_start(&r->timer, on_look, (uint64_t)clock_timer_ms(LOOK_MS), 0);
+}
+
 static void adopt_next(struct runner *r)
 {
     if (r->next) {
@@ -262,6 +313,7 @@ static void on_rules_made(struct runner *r, const struct x_v2_rules_result *resu
     if (r->tell) {
         x_v2_version_tell(result, r->tell, r->tell_user);
     }
+    look_later(r);
 }
 
 /* What was proposed is a mistake. When it was tried in an errand, that goes on with the old rules. */
@@ -271,7 +323,9 @@ static void keep_old_rules(struct runner *r, const struct source_verdict *v)
     log_error(&r->log, "%s; the old keywords and their rules stay in force", v->why);
     give_up_next(r);
     r->settled = !r->done;
-    if (r->done && start_rules(r, &e)) {
+    if (!r->done) {
+        look_later(r);
+    } else if (start_rules(r, &e)) {
         finish_with(r, &e);
     }
 }
@@ -287,6 +341,7 @@ static void on_rules_failed(struct runner *r, const struct err *e, bool added)
         retry_later(r, &verdict, "the rules that are there stay in force");
     } else if (!r->done) {
         log_error(&r->log, "%s; the rules that are there stay in force", verdict.why);
+        look_later(r);
     } else if (passes && !r->demanded && (r->ours_there || added)) {
         r->settled = true;
         retry_later(r, &verdict, "the stream is opened with the rules that are there");
@@ -322,7 +377,7 @@ static int start_rules(struct runner *r, struct err *e)
                                              .end = on_rules_end,
                                              .user = r};
     r->refused = 0;
-    r->ours_there = false;
+    r->ours_there = r->looking = false;
     r->job = x_v2_rules_start(r->api, wanted_rules(r), X_V2_RULES_APPLY, &events, e);
     if (!r->job) {
         return -1;
@@ -352,6 +407,7 @@ static void on_token(void *user, const struct x_v2_outcome *outcome)
     if (outcome->result) {
         finish_with(r, &outcome->e);
     } else if (r->settled && !r->demanded) {
+        look_later(r);
         finish(r, NULL);
     } else if (start_rules(r, &e)) {
         finish_with(r, &e);
@@ -362,7 +418,9 @@ static void on_token(void *user, const struct x_v2_outcome *outcome)
 static void stop_work(struct runner *r)
 {
     if (r->api) {
-        r->settled = r->settled && !r->job && !uv_is_active((uv_handle_t *)&r->timer);
+        bool idle = !r->job && !uv_is_active((uv_handle_t *)&r->timer);
+        r->settled = r->settled && (idle || r->looking);
+        r->looking = false;
         x_v2_rules_free(r->job);
         r->job = NULL;
         x_v2_api_cancel(r->api);

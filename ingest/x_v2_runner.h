@@ -8,6 +8,8 @@
  * says. When the list itself cannot be had, the stream waits: it might bring nothing but what other programs
  * of the account pay for. A rule that X refuses is a mistake of the configuration, named with file and line:
  * at a start the source stops, beside a stream the rules that are there stay.
+ * Each 15 minutes the list is looked at: what somebody else has deleted is added again, and what somebody
+ * else has made in this source's name is told and left alone.
  */
 #ifndef ROOST_INGEST_X_V2_RUNNER_H
 #define ROOST_INGEST_X_V2_RUNNER_H

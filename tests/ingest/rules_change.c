@@ -21,27 +21,12 @@ struct fixture {
     struct rules_change change;
 };
 
-static void ignore(void *user, struct config_place place, const char *text)
-{
-    (void)user, (void)place;
-    cr_expect(false, "%s", text);
-}
-
-static struct rules *compile(const struct keyword_set *set, int64_t length, int64_t most)
-{
-    struct err e;
-    struct rules *rules = rules_compile(&set->filter, "a", &(struct rules_limits){length, most},
-                                        &(struct rules_mistakes){ignore, NULL}, &e);
-    cr_assert(rules, "%s", e.text);
-    return rules;
-}
-
 static void begin(struct fixture *f, const char *const *lines, int64_t most)
 {
     *f = (struct fixture){.arena = arena_new(256 << 20)};
     keyword_set_begin(&f->set);
     keyword_set_fill(&f->set, lines);
-    f->rules = compile(&f->set, 1024, most);
+    f->rules = keyword_set_rules(&f->set, "a", 1024, most);
 }
 
 static void hold(struct fixture *f, const char *id, const char *value, const char *tag)
@@ -264,12 +249,12 @@ Test(rules_change, no_step_leaves_a_wanted_keyword_unasked_or_goes_over_the_limi
         }
         /* Another length of rules, so that nearly all of them change. */
         int64_t length = random_below(&r, 2) ? 300 : 256;
-        struct rules *before = compile(&old, 256, 2000);
-        struct rules *first = compile(&f.set, length, 2000);
+        struct rules *before = keyword_set_rules(&old, "a", 256, 2000);
+        struct rules *first = keyword_set_rules(&f.set, "a", length, 2000);
         size_t larger = before->count > first->count ? before->count : first->count;
         int64_t most = (int64_t)(larger + random_below(&r, 6));
         rules_free(first);
-        f.rules = compile(&f.set, length, most);
+        f.rules = keyword_set_rules(&f.set, "a", length, most);
         for (size_t i = 0; i < before->count; i++) {
             snprintf(ids[i], sizeof ids[i], "%zu", i);
             f.held[f.held_count++] =

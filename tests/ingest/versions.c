@@ -310,12 +310,6 @@ Test(versions, a_file_that_is_none_costs_a_second_telling)
     drop(&f);
 }
 
-static void fail_on_mistake(void *user, struct config_place place, const char *text)
-{
-    (void)user, (void)place;
-    cr_expect(false, "%s", text);
-}
-
 static void tell_fixture(void *user, const struct version *version)
 {
     struct fixture *f = user;
@@ -324,13 +318,11 @@ static void tell_fixture(void *user, const struct version *version)
 
 Test(versions, of_x_v2_name_the_rules_as_they_stand_on_the_server_and_lines_in_no_rule)
 {
-    const struct rules_limits limits = {1024, 1000};
     struct fixture f;
     struct err e;
     make(&f);
     keyword_set_fill(&f.set, (const char *[]){"tea", "= from:ada", "-sugar", "= from:cy", NULL});
-    struct rules *rules =
-        rules_compile(&f.set.filter, "x", &limits, &(struct rules_mistakes){fail_on_mistake, NULL}, &e);
+    struct rules *rules = keyword_set_rules(&f.set, "x", 1024, 1000);
     struct arena *a = arena_new(1 << 20);
     cr_assert(rules && a);
     struct rules_held held[] = {{VIEW("5"), VIEW("from:ada"), VIEW("roost:x:00000000:1")},

@@ -6,12 +6,6 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-static void ignore(void *user, struct config_place place, const char *text)
-{
-    (void)user, (void)place;
-    cr_expect(false, "%s", text);
-}
-
 static void expect_line(const struct x_v2_raw_lines *known, const char *rule, size_t line)
 {
     const size_t *lines = NULL;
@@ -28,14 +22,12 @@ static void expect_none(const struct x_v2_raw_lines *known, const char *rule)
 
 Test(x_v2_raw_lines, are_known_by_our_tag_an_older_one_and_another_programs_tag_or_id)
 {
-    const struct rules_limits limits = {1024, 1000};
     struct keyword_set set;
     struct err e;
     keyword_set_begin(&set);
     keyword_set_fill(&set,
                      (const char *[]){"tea", "= from:ada", "= from:bob", "= from:cy", "= from:dee", NULL});
-    struct rules *rules =
-        rules_compile(&set.filter, "x", &limits, &(struct rules_mistakes){ignore, NULL}, &e);
+    struct rules *rules = keyword_set_rules(&set, "x", 1024, 1000);
     struct x_v2_raw_lines *known = x_v2_raw_lines_new();
     cr_assert(rules && known);
     x_v2_raw_lines_learn(known, rules, NULL);

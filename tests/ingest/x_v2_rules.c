@@ -31,12 +31,6 @@ struct fixture {
     char why[200], refused_value[200], last_wait[400];
 };
 
-static void ignore(void *user, struct config_place place, const char *text)
-{
-    (void)user, (void)place;
-    cr_expect(false, "%s", text);
-}
-
 static void on_wait(void *user, int64_t ms, const char *why)
 {
     struct fixture *f = user;
@@ -84,7 +78,6 @@ static void on_api_closed(void *user)
 
 static void begin(struct fixture *f, const char *const *lines)
 {
-    struct err e;
     *f = (struct fixture){.patience = quick};
     uv_loop_init(&f->loop);
     f->server = server_new(&f->loop);
@@ -92,9 +85,7 @@ static void begin(struct fixture *f, const char *const *lines)
     f->account = (struct x_v2_account){.url = f->url, .bearer_token = "given%2F"};
     keyword_set_begin(&f->set);
     keyword_set_fill(&f->set, lines);
-    f->rules = rules_compile(&f->set.filter, "a", &(struct rules_limits){1024, 1000},
-                             &(struct rules_mistakes){ignore, NULL}, &e);
-    cr_assert_not_null(f->rules);
+    f->rules = keyword_set_rules(&f->set, "a", 1024, 1000);
 }
 
 static void start(struct fixture *f, enum x_v2_rules_what what)

@@ -1,5 +1,6 @@
 #include "tests/ingest/support/keywords.h"
 
+#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,6 +32,22 @@ void keyword_set_fill(struct keyword_set *set, const char *const *lines)
     for (; *lines; lines++) {
         keyword_set_add(set, *lines);
     }
+}
+
+static void no_mistake(void *user, struct config_place place, const char *text)
+{
+    (void)user, (void)place;
+    cr_expect(false, "%s", text);
+}
+
+struct rules *keyword_set_rules(const struct keyword_set *set, const char *source, int64_t length,
+                                int64_t most)
+{
+    struct err e;
+    struct rules *rules = rules_compile(&set->filter, source, &(struct rules_limits){length, most},
+                                        &(struct rules_mistakes){no_mistake, NULL}, &e);
+    cr_assert(rules, "%s", e.text);
+    return rules;
 }
 
 void keyword_set_end(struct keyword_set *set)

@@ -2,6 +2,7 @@
 #ifndef ROOST_TESTS_INGEST_SUPPORT_KEYWORDS_H
 #define ROOST_TESTS_INGEST_SUPPORT_KEYWORDS_H
 
+#include "ingest/rules.h"
 #include "ingest/settings.h"
 
 struct keyword_set {
@@ -19,6 +20,10 @@ void keyword_set_add(struct keyword_set *set, const char *line);
 
 /* Adds all lines, ended by NULL. */
 void keyword_set_fill(struct keyword_set *set, const char *const *lines);
+
+/* The list as rules of a source of this name; fails the test on any mistake. rules_free. */
+struct rules *keyword_set_rules(const struct keyword_set *set, const char *source, int64_t length,
+                                int64_t most);
 
 void keyword_set_end(struct keyword_set *set);
 
