@@ -6,8 +6,9 @@
  * bridge, loop. A reload has no reserve: it waits until all that was received is in the spool. When the last
  * source has stopped for good, the whole ends with 2.
  *
- * A reload leaves a stream open where its source can change its list beside it (source_change); the others
- * are stopped and opened anew. A configuration lives as long as one of its sources or lists is in use.
+ * At a reload the sources go over to the new configuration by themselves (source_change); those that cannot
+ * are stopped and opened anew, and so is what is new or gone. A configuration lives as long as one of its
+ * sources or lists is in use.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -374,9 +375,9 @@ static bool begin_reload(struct listener *l)
     l->still_stopping++; /* not to go on before all of them are told */
     size_t stay = change_sources(l);
     if (stay == l->count) {
-        log_notice(&context, "SIGHUP: the configuration is right; all streams stay open");
+        log_notice(&context, "SIGHUP: the configuration is right; no source has to begin anew");
     } else {
-        log_notice(&context, "SIGHUP: the configuration is right; %zu of %zu sources connect anew with it",
+        log_notice(&context, "SIGHUP: the configuration is right; %zu of %zu sources begin anew with it",
                    l->count - stay, l->count);
     }
     on_source_stopped(l);

@@ -128,6 +128,18 @@ void history_streams(struct history *h)
     }
 }
 
+void history_switched(struct history *h)
+{
+    struct ledger_row row = {.to = clock_wall_ms(), .cause = "reload", .undelivered = -1};
+    row.from = row.to;
+    snprintf(row.detail, sizeof row.detail,
+             "the configuration was read again: the new stream was opened before the old one was closed");
+    add_rows(h, &row, 1);
+    h->undelivered = 0;
+    h->undelivered_steady = clock_steady_ms();
+    keep(h);
+}
+
 void history_lost(struct history *h, bool streamed, int64_t silence, const char *cause, const char *detail)
 {
     struct ledger_moment from = moment(h);

@@ -43,6 +43,10 @@ void history_offer_stream(struct history *h, const struct source_counts *counts)
 /* A stream is there. */
 void history_streams(struct history *h);
 
+/* The stream of now is another one than the one before it, and the source was heard all the time: a gap of
+ * cause `reload` without length. */
+void history_switched(struct history *h);
+
 /* A stream ended, or an attempt failed: the source is not heard since `silence` milliseconds ago. `streamed`:
  * up to then it was. */
 void history_lost(struct history *h, bool streamed, int64_t silence, const char *cause, const char *detail);

@@ -23,8 +23,9 @@ void report_count(struct buffer *body, int64_t from, int64_t to, const struct so
                      (unsigned long long)(now->received - then->received),
                      (unsigned long long)(now->posts - then->posts),
                      (unsigned long long)(now->events - then->events));
-        buffer_print(body, ",\"filtered\":%llu,\"unreadable\":%llu",
+        buffer_print(body, ",\"filtered\":%llu,\"repeated\":%llu,\"unreadable\":%llu",
                      (unsigned long long)(now->filtered - then->filtered),
+                     (unsigned long long)(now->repeated - then->repeated),
                      (unsigned long long)(now->unreadable - then->unreadable));
     }
     buffer_add_byte(body, '}');

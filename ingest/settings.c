@@ -397,6 +397,8 @@ static const char *const local_choices[] = {"auto", "yes", "no", NULL};
  * notice. */
 enum { STALL_LEAST_V1 = 30 * 1000, STALL_LEAST_V2 = 20 * 1000, STALL_MOST = 3600 * 1000 };
 
+enum { CHANGE_LEAST = 1000, CHANGE_MOST = 24 * 3600 * 1000 };
+
 static const struct config_key filter_keys[] = {
     {.name = "keywords",
      .type = CONFIG_LIST,
@@ -553,6 +555,13 @@ static const struct config_key x_v1_keys[] = {
      .min = STALL_LEAST_V1,
      .max = STALL_MOST,
      .help = "Silence after which a stream is given up; the server sends a keep-alive each 30 s."},
+    {.name = "change_interval",
+     .type = CONFIG_DURATION,
+     .offset = X_V1(common.change_interval),
+     .fallback = "60s",
+     .min = CHANGE_LEAST,
+     .max = CHANGE_MOST,
+     .help = "Time from the last connection to one for a changed configuration; a server tolerates few."},
 };
 
 static const struct config_type_table x_v1_type = {

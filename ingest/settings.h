@@ -60,7 +60,9 @@ struct source_settings {
         *bearer_token; /* NULL for x-v1; x-v2: NULL when there are api_key and api_secret to fetch one with */
     bool store_raw;
     bool tls_insecure_accept_any_certificate;
-    int64_t stall_timeout; /* milliseconds without a byte after which a stream is given up */
+    int64_t change_interval; /* x-v1: milliseconds between the last request for a stream and one because of a
+                                change of the configuration; 0: the network's */
+    int64_t stall_timeout;   /* milliseconds without a byte after which a stream is given up */
     struct filter_keys keys;
     struct filter_settings filter; /* its own, or what [filter] says: the one to use */
 };

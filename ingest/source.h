@@ -42,21 +42,27 @@ const char *source_state_name(enum source_state state);
 
 /* Milliseconds, unless said otherwise. */
 struct source_timing {
-    int64_t connect;         /* name, TCP and TLS together */
-    int64_t stall;           /* silence that ends a stream */
-    int64_t clock_skew;      /* a 401 whose Date is further away than this is blamed on the clock */
-    int64_t count_interval;  /* between `count` events */
-    unsigned final_attempts; /* final answers before a source that never streamed is given up (a number) */
+    int64_t connect;          /* name, TCP and TLS together */
+    int64_t stall;            /* silence that ends a stream */
+    int64_t clock_skew;       /* a 401 whose Date is further away than this is blamed on the clock */
+    int64_t count_interval;   /* between `count` events */
+    int64_t change_settle;    /* a change of the configuration waits so long for another one */
+    int64_t change_apart;     /* between the last request for a stream and one because of a change; the
+                                 settings' change_interval goes first */
+    int64_t change_under_way; /* so long is the old stream read on when the new one has shown that it streams:
+                                 a round trip, and what a server flushes together */
+    unsigned final_attempts;  /* final answers before a source that never streamed is given up (a number) */
     const struct backoff_timing *backoff;
 };
 
-/* What a source counted since it was opened. received = posts + events + filtered + unreadable, once nothing
- * waits. */
+/* What a source counted since it was opened. received = posts + events + filtered + repeated + unreadable,
+ * once nothing waits. */
 struct source_counts {
     uint64_t received;    /* messages, keep-alives not among them */
     uint64_t posts;       /* taken by the caller */
     uint64_t events;      /* taken by the caller; count and gap, which are made here, not among them */
     uint64_t filtered;    /* posts left out by the local filter */
+    uint64_t repeated;    /* posts that came by two streams, at a change of the configuration */
     uint64_t undelivered; /* posts that the server says it left out (`limit` messages) */
     uint64_t unreadable;  /* set aside: no JSON, over-long, a fragment at the end of a stream */
     uint64_t keep_alives;
@@ -99,10 +105,11 @@ struct source *source_open(uv_loop_t *loop, const struct source_settings *settin
 /* Connects, soon. Only in state idle. */
 void source_start(struct source *s);
 
-/* Other settings for a stream that is open: those of the same section after a reload, which must live as long
- * as source_uses says. True: the source changes its list beside the stream, and logs when and whether. False:
- * it cannot (it does not stream, it is another server, account or format, or the network's lists are part of
- * the request), and must be stopped and opened anew, also when it had begun. */
+/* Other settings: those of the same section after a reload, which must live as long as source_uses says.
+ * True: the source goes on, untouched if they are the same; else it asks for them when and how its network
+ * allows, and logs when and whether (ingest/DESIGN.md, "Another configuration"). Until then, and when they
+ * are refused, the old ones are in force. False: it must be stopped and opened anew: it is of another type,
+ * has not begun, or has stopped for good. */
 bool source_change(struct source *s, const struct source_settings *next);
 
 /* Does it need these settings any longer? */
@@ -215,6 +222,12 @@ struct source_protocol {
     /* Goes on with another list, beside the open stream (see source_change). NULL: never. `settings` are of
      * the same type. */
     bool (*change)(void *state, const struct source_settings *settings);
+    /* A second stream may be opened beside the first: the server then ends the older one. Only without
+     * start_preparing. */
+    bool beside;
+    /* The settings that it goes by, or is about to, where `change` may have made them others than those it
+     * was opened with. NULL: those. */
+    const struct source_settings *(*goes_by)(void *state);
     /* Does it need settings that `change` was given? Not NULL when `change` is not. */
     bool (*uses)(void *state, const struct source_settings *settings);
     /* One message, without its line end, never empty. *post points to what was read, with the keywords that

@@ -68,3 +68,15 @@ bool source_keys_are(const struct source_protocol *protocol, void *state, const 
     wipe_buffer(&identity);
     return same;
 }
+
+bool source_keys_same(const struct source_protocol *protocol, void *a, const char *a_url, void *b,
+                      const char *b_url)
+{
+    struct buffer one, two;
+    const char *first = identify_with(protocol, a, a_url, &one);
+    const char *second = identify_with(protocol, b, b_url, &two);
+    bool same = first && second && !strcmp(first, second);
+    wipe_buffer(&one);
+    wipe_buffer(&two);
+    return same;
+}

@@ -25,4 +25,8 @@ int source_keys_mark(const struct source_protocol *protocol, void *state, const 
 /* True: the mark was made of these. */
 bool source_keys_are(const struct source_protocol *protocol, void *state, const char *url, const char *mark);
 
+/* True: these two states of the protocol, with their urls, have the same server and credentials. */
+bool source_keys_same(const struct source_protocol *protocol, void *a, const char *a_url, void *b,
+                      const char *b_url);
+
 #endif

@@ -10,18 +10,24 @@ static struct ledger_moment moment(const struct source *s)
     return ledger_now(s->options.ledger ? ledger_boot(s->options.ledger) : "");
 }
 
-void source_ladder_keep(struct source *s, int64_t wait)
+struct backoff *source_ladder_of(struct source *s, struct source_side *side)
+{
+    return side->other ? &side->backoff : &s->backoff;
+}
+
+void source_ladder_keep(struct source *s, struct source_side *side, int64_t wait)
 {
     struct ledger_ladder *kept = &s->history.ledger->ladder;
     if (!s->options.ledger) {
         return;
     }
-    if (!s->keys[0] &&
-        source_keys_mark(s->protocol, s->protocol_state, s->settings->url ? s->settings->url : "", s->keys)) {
+    const char *url = side->settings->url ? side->settings->url : "";
+    if (!side->keys[0] && source_keys_mark(s->protocol, side->protocol_state, url, side->keys)) {
         return; /* memory is out: what was kept before is better than nothing */
     }
-    *kept = (struct ledger_ladder){.kept = true, .climbed = s->backoff, .from = moment(s), .wait = wait};
-    memcpy(kept->keys, s->keys, sizeof kept->keys);
+    *kept = (struct ledger_ladder){
+        .kept = true, .climbed = *source_ladder_of(s, side), .from = moment(s), .wait = wait};
+    memcpy(kept->keys, side->keys, sizeof kept->keys);
     ledger_changed(s->options.ledger);
 }
 
@@ -33,7 +39,7 @@ static void count_cut_off(struct source *s, const struct ledger_moment *now)
     const struct ledger_ladder *kept = &s->history.ledger->ladder;
     const struct ledger_moment *end = &s->history.cut_off_at;
     int64_t lived = ledger_wall(end, now) - ledger_wall(&kept->from, now);
-    source_ladder_keep(s, backoff_dropped(&s->backoff, s->timing->backoff, lived, 1));
+    source_ladder_keep(s, s->now, backoff_dropped(&s->backoff, s->timing->backoff, lived, 1));
     s->history.ledger->ladder.from = *end;
 }
 
@@ -43,12 +49,13 @@ int64_t source_ladder_take_up(struct source *s)
     if (!kept->kept || !s->options.ledger) {
         return 0;
     }
-    if (!source_keys_are(s->protocol, s->protocol_state, s->settings->url ? s->settings->url : "",
+    struct source_side *side = s->now;
+    if (!source_keys_are(s->protocol, side->protocol_state, side->settings->url ? side->settings->url : "",
                          kept->keys)) {
         *kept = (struct ledger_ladder){0};
         return 0;
     }
-    memcpy(s->keys, kept->keys, sizeof s->keys);
+    memcpy(side->keys, kept->keys, sizeof side->keys);
     s->backoff = kept->climbed;
     struct ledger_moment now = moment(s);
     if (s->history.cut_off) {
@@ -66,7 +73,7 @@ int64_t source_ladder_take_up(struct source *s)
 
 void source_ladder_leave(struct source *s)
 {
-    if (s->state == SOURCE_DOWN) {
+    if (s->state == SOURCE_DOWN || (s->wanted && s->wanted->down)) {
         s->history.ledger->ladder.wait = 0;
     }
 }

@@ -2,6 +2,7 @@
  */
 #include "base/clock.h"
 #include "ingest/source_parts.h"
+#include "ingest/source_seen.h"
 
 #include <stdio.h>
 
@@ -46,14 +47,14 @@ static int offer(struct source *s, const struct post *post, struct err *e)
 }
 
 /* Refused messages are kept as they came: a post points into its message, which belongs to libcurl. */
-static void hold(struct source *s, struct view message, int64_t received_at)
+static void hold(struct source_side *side, struct view message, int64_t received_at)
 {
-    buffer_reset(&s->held);
-    buffer_add_view(&s->held, message);
-    s->held_at = received_at;
-    if (buffer_failed(&s->held)) {
-        buffer_reset(&s->held);
-        source_set_aside(s, "nobody took it and there is no memory to keep it", message);
+    buffer_reset(&side->held);
+    buffer_add_view(&side->held, message);
+    side->held_at = received_at;
+    if (buffer_failed(&side->held)) {
+        buffer_reset(&side->held);
+        source_set_aside(side->source, "nobody took it and there is no memory to keep it", message);
     }
 }
 
@@ -76,20 +77,42 @@ void source_say_lost(struct source *s)
     }
 }
 
-static void offer_message(struct source *s, const struct post *post, struct view message, int64_t received_at)
+/* While two streams are open: what the other one has brought already. */
+static bool is_repeated(const struct source *s, const struct post *post)
 {
+    return s->seen && post->kind == POST_POST && source_seen_has(s->seen, post->id);
+}
+
+static void count_taken(struct source *s, const struct post *post)
+{
+    if (post->kind != POST_POST) {
+        s->counts.events++;
+        return;
+    }
+    s->counts.posts++;
+    if (s->seen) {
+        source_seen_add(s->seen, post->id);
+    }
+}
+
+static void offer_message(struct source_side *side, const struct post *post, struct view message,
+                          int64_t received_at)
+{
+    struct source *s = side->source;
     struct err e = {ERR_RETRY, ""};
+    if (is_repeated(s, post)) {
+        s->counts.repeated++;
+        return;
+    }
     int outcome = offer(s, post, &e);
     if (outcome < 0 && s->last) {
         lose(s, message, received_at, e.text);
     } else if (outcome < 0) {
-        hold(s, message, received_at);
+        hold(side, message, received_at);
     } else if (outcome > 0) {
         source_set_aside(s, e.text, message);
-    } else if (post->kind == POST_POST) {
-        s->counts.posts++;
     } else {
-        s->counts.events++;
+        count_taken(s, post);
     }
 }
 
@@ -123,103 +146,122 @@ void source_offer_count(struct source *s)
 
 /* --- from bytes to posts --- */
 
-static void note_remark(struct source *s, const struct source_remark *remark)
+/* Of a side that leaves, everything is known already. That the server ends `now` for another client is what
+ * a switch makes it do. */
+static void note_remark(struct source_side *side, const struct source_remark *remark)
 {
+    struct source *s = side->source;
     uint64_t held;
+    if (side->leaving) {
+        return;
+    }
+    bool switched = remark->evicted && s->next && side == s->now;
     bool print = remark->evicted || remark->ends.cause
-                     ? !s->evicted_now && !s->told.cause
+                     ? !side->evicted && !side->told.cause && !switched
                      : remark->text[0] && log_every(&s->remark_log, QUIET_MS, &held);
     if (print) {
         log_notice(&s->log, "%s", remark->text);
     }
-    s->evicted_now |= remark->evicted;
-    s->told = remark->ends;
+    side->evicted |= remark->evicted;
+    side->told = remark->ends;
     s->counts.undelivered += history_undelivered(&s->history, remark->undelivered);
 }
 
-/* What it says about the stream. Servers that refuse may do so in a body of status 200, in the words of a
- * disconnect: that is no proof of good credentials. */
-static void judge_message(struct source *s, const struct post *post)
+/* It has brought what streams bring, so another configuration's stream takes its place. A server that takes
+ * its leave has not shown that it streams: servers that refuse may do so in a body of status 200, in the
+ * words of a disconnect, which is no proof of good credentials either. */
+static void is_sound(struct source_side *side, bool ends)
 {
-    bool known = !post || post->kind != POST_UNKNOWN;
-    s->sound |= known;
-    s->strange |= !known;
-    if (known && !(post && post->kind == POST_DISCONNECT)) {
-        source_prove(s);
+    side->sound = true;
+    if (ends) {
+        return;
+    }
+    source_prove(side);
+    if (side == side->source->next) {
+        source_change_switch(side->source);
     }
 }
 
 /* Documents have empty lines, too, but they come all at once, and among others. */
-static void judge_keep_alive(struct source *s)
+static void judge_keep_alive(struct source_side *side)
 {
-    bool lives = clock_steady_ms() - s->established_steady >= s->timing->backoff->calm;
+    struct source *s = side->source;
+    bool lives = clock_steady_ms() - side->established_steady >= s->timing->backoff->calm;
     s->counts.keep_alives++;
-    s->kept_alive = true;
-    s->sound |= lives;
-    if (lives && !s->strange) {
-        source_prove(s);
+    side->kept_alive = true;
+    if (lives && !side->strange) {
+        is_sound(side, false);
+    } else {
+        side->sound |= lives;
     }
 }
 
-static void read_message(struct source *s, struct view message, int64_t received_at, bool again)
+static void read_message(struct source_side *side, struct view message, int64_t received_at, bool again)
 {
+    struct source *s = side->source;
     const struct post *post = NULL;
     struct source_remark remark = {0};
     struct err e;
-    if (s->protocol->read(s->protocol_state, message, received_at, &post, &remark, &e)) {
-        s->strange = true;
+    if (s->protocol->read(side->protocol_state, message, received_at, &post, &remark, &e)) {
+        side->strange = true;
         source_set_aside(s, e.text, message);
         return;
     }
-    judge_message(s, post);
+    if (!post || post->kind != POST_UNKNOWN) {
+        is_sound(side, post && post->kind == POST_DISCONNECT);
+    } else {
+        side->strange = true;
+    }
     if (post) {
-        offer_message(s, post, message, received_at);
+        offer_message(side, post, message, received_at);
     } else {
         s->counts.filtered++;
     }
     if (!again && !s->stopping) {
-        note_remark(s, &remark);
+        note_remark(side, &remark);
     }
 }
 
-static void take_message(struct source *s, struct view message)
+static void take_message(struct source_side *side, struct view message)
 {
-    s->counts.received++;
-    s->messages++;
-    read_message(s, message, clock_wall_ms(), false);
+    side->source->counts.received++;
+    side->messages++;
+    read_message(side, message, clock_wall_ms(), false);
 }
 
 /* Offers the refused message once more. */
-static void offer_held(struct source *s)
+static void offer_held(struct source_side *side)
 {
-    if (!s->held.length || source_is_full(s)) {
+    struct source *s = side->source;
+    if (!side->held.length || source_is_full(s)) {
         return;
     }
-    struct buffer held = s->held;
-    s->held = BUFFER(held.maximum);
+    struct buffer held = side->held;
+    side->held = BUFFER(held.maximum);
     s->feeding = true;
-    read_message(s, buffer_view(&held), s->held_at, true);
+    read_message(side, buffer_view(&held), side->held_at, true);
     s->feeding = false;
     buffer_free(&held);
 }
 
 /* Reads messages until the bytes are used up or the caller has no room; returns the rest. */
-static struct view feed(struct source *s, struct view bytes)
+static struct view feed(struct source_side *side, struct view bytes)
 {
+    struct source *s = side->source;
     struct ingest_lines_item item;
     bool more = true;
     s->feeding = true;
     while (more && !source_is_full(s)) {
         char why[80];
-        switch (ingest_lines_next(s->lines, &bytes, &item)) {
+        switch (ingest_lines_next(side->lines, &bytes, &item)) {
         case LINES_MORE:
             more = false;
             break;
         case LINES_MESSAGE:
-            take_message(s, item.message);
+            take_message(side, item.message);
             break;
         case LINES_KEEP_ALIVE:
-            judge_keep_alive(s);
+            judge_keep_alive(side);
             break;
         case LINES_TOO_LONG:
             s->counts.received++;
@@ -233,32 +275,34 @@ static struct view feed(struct source *s, struct view bytes)
     return bytes;
 }
 
-void source_take_bytes(struct source *s, struct view bytes)
+void source_take_bytes(struct source_side *side, struct view bytes)
 {
-    struct view rest = s->backlog.length ? bytes : feed(s, bytes);
-    buffer_add_view(&s->backlog, rest);
-    if (buffer_failed(&s->backlog)) {
-        s->backlog.failed = false; /* what it holds is still whole */
-        source_set_aside(s, "nobody took what came and there is no memory to keep it", view_none());
+    struct view rest = side->backlog.length ? bytes : feed(side, bytes);
+    buffer_add_view(&side->backlog, rest);
+    if (buffer_failed(&side->backlog)) {
+        side->backlog.failed = false; /* what it holds is still whole */
+        source_set_aside(side->source, "nobody took what came and there is no memory to keep it",
+                         view_none());
     }
 }
 
-void source_take_waiting(struct source *s)
+void source_take_waiting(struct source_side *side)
 {
-    offer_held(s);
-    if (!source_is_full(s) && s->backlog.length) {
-        struct view rest = feed(s, buffer_view(&s->backlog));
-        buffer_drop(&s->backlog, s->backlog.length - rest.length);
+    offer_held(side);
+    if (!source_is_full(side->source) && side->backlog.length) {
+        struct view rest = feed(side, buffer_view(&side->backlog));
+        buffer_drop(&side->backlog, side->backlog.length - rest.length);
     }
 }
 
-void source_discard_fragment(struct source *s)
+void source_discard_fragment(struct source_side *side)
 {
-    if (!s->stream_over || s->backlog.length || source_is_full(s)) {
+    struct source *s = side->source;
+    if (!side->stream_over || side->backlog.length || source_is_full(s)) {
         return;
     }
-    s->stream_over = false;
-    uint64_t lost = ingest_lines_end(s->lines);
+    side->stream_over = false;
+    uint64_t lost = ingest_lines_end(side->lines);
     if (lost) {
         char why[100];
         s->counts.received++;

@@ -26,12 +26,15 @@ struct x_v1 {
 };
 
 /* Sections 1.7 and 4 of the API document; connecting may take 10 s (Twitter's own client gave up after 4 s,
- * which is short for a slow resolver). */
+ * which is short for a slow resolver). Five attempts in five minutes are tolerated (section 1.3). */
 static const struct source_timing timing = {
     .connect = 10 * 1000,
     .stall = 90 * 1000,
     .clock_skew = 300 * 1000,
     .count_interval = 60 * 1000,
+    .change_settle = 1000,
+    .change_apart = 60 * 1000,
+    .change_under_way = 1000,
     .final_attempts = 3,
     .backoff = &backoff_documented,
 };
@@ -305,6 +308,7 @@ const struct source_protocol x_v1_protocol = {
     .timing = &timing,
     .open = x_v1_open,
     .close = x_v1_close,
+    .beside = true,
     .watch = x_v1_watch,
     .streams = x_v1_streams,
     .prepare = x_v1_prepare,

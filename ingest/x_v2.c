@@ -40,6 +40,9 @@ static const struct source_timing timing = {
     .stall = 21 * 1000,
     .clock_skew = 300 * 1000,
     .count_interval = 60 * 1000,
+    .change_settle = 1000,
+    .change_apart = 60 * 1000,
+    .change_under_way = 1000,
     .final_attempts = 3,
     .backoff = &backoff_documented,
 };
@@ -241,6 +244,12 @@ static bool x_v2_change(void *state, const struct source_settings *settings)
     return x->next_filter && x->errands->change(x->runner, on_decided, x);
 }
 
+static const struct source_settings *x_v2_goes_by(void *state)
+{
+    const struct x_v2 *x = state;
+    return x->next ? &x->next->common : &x->list->common;
+}
+
 static bool x_v2_uses(void *state, const struct source_settings *settings)
 {
     const struct x_v2 *x = state;
@@ -379,6 +388,7 @@ const struct source_protocol x_v2_protocol = {
     .watch = x_v2_watch,
     .prepare = x_v2_prepare,
     .change = x_v2_change,
+    .goes_by = x_v2_goes_by,
     .uses = x_v2_uses,
     .read = x_v2_read,
     .is_final = x_v2_verdict_is_final,

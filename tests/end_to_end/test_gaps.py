@@ -56,7 +56,7 @@ def prepare(name, *arguments):
     postgres = Postgres()
     database = postgres.create()
     simulator = Simulator(*arguments)
-    conf = write_configuration(name, simulator.url, database, postgres, keywords="coffee, music")
+    conf = write_configuration(name, simulator.url, database, postgres, keywords="coffee, music", source="change_interval = 1s")
     roost("migrate", "-c", conf)
     return postgres, database, simulator, conf
 
@@ -110,11 +110,13 @@ def test_stops_kills_reloads_and_lost_networks_are_gaps_with_their_times():
     for before, after in zip(outage, outage[1:]):
         assert before["ended"] == after["began"], "rows of one outage touch"
 
-    # Another configuration.
+    # Another configuration: the new stream is opened beside the old one, so the row has next to no length.
     hung_up = time.time()
+    conf.write_text(conf.read_text().replace("coffee, music", "coffee, football"))
     listen.child.send_signal(support.signal.SIGHUP)
     rows = await_gaps(postgres, database, causes + ["reload"], [simulator, etl, listen])
     near(rows[-1]["began"], hung_up, "the hang-up")
+    assert rows[-1]["ended"] - rows[-1]["began"] < 1, rows[-1]
     listen.stop()
     end = time.time()
     wait_until("the last count", lambda: postgres.psql(

@@ -13,7 +13,7 @@ def hang_up(process):
 
 def test_new_keywords_are_asked_for_and_mistakes_change_nothing():
     simulator = Simulator("--rate", "200", "--loop")
-    conf = write_configuration("reload", simulator.url, keywords="coffee, music")
+    conf = write_configuration("reload", simulator.url, keywords="coffee, music", source="change_interval = 1s")
     listen = Process("listen", "listen", "-c", conf)
     wait_until("the stream", lambda: listen.log().count("streaming from") == 1, alive=[simulator, listen])
     right = conf.read_text()

@@ -709,3 +709,45 @@ Test(x_v2, a_post_that_came_through_a_rule_line_has_that_line_as_its_keyword)
     cr_expect(eq(str, f.matched, "tea|= from:ada|"));
     finish(&f);
 }
+
+Test(x_v2, another_list_does_not_shorten_a_wait_and_is_asked_for_after_it)
+{
+    static const struct server_step refuse[] = {REFUSE("429 Too Many Requests", "")};
+    struct fixture f;
+    prepare(&f);
+    struct source_x_v2_settings next = f.settings;
+    f.settings.common.filter.keywords = &f.keywords[1];
+    f.settings.common.filter.keyword_count = 1;
+    f.backoff.ladders[BACKOFF_RATE_LIMIT].first = f.backoff.ladders[BACKOFF_RATE_LIMIT].most = 200;
+    server_add(f.server, refuse);
+    server_add(f.server, tea_for_ever);
+    start(&f);
+    RUN_UNTIL(&f, source_state(f.source) == SOURCE_WAITING);
+    cr_expect(source_change(f.source, &next.common));
+    RUN_UNTIL(&f, f.posts == 1);
+    cr_expect(wait_before(&f, 1) >= 199);
+    cr_expect(eq(str, f.matched, "tea|"));
+    cr_expect(source_uses(f.source, &next.common));
+    finish(&f);
+}
+
+Test(x_v2, another_configuration_than_the_list_closes_the_stream_and_opens_it)
+{
+    struct fixture f;
+    prepare(&f);
+    struct source_x_v2_settings same = f.settings, next = f.settings;
+    next.backfill_minutes = 5;
+    f.timing.change_settle = f.timing.change_apart = 0;
+    server_add(f.server, tea_for_ever);
+    start(&f);
+    RUN_UNTIL(&f, f.posts == 1);
+    cr_expect(source_change(f.source, &same.common));
+    run_for(&f, 50);
+    cr_expect(eq(sz, requests(&f), 1), "what is the same is not touched");
+    cr_expect(source_change(f.source, &next.common));
+    RUN_UNTIL(&f, f.posts == 2);
+    cr_expect(request_has(&f, 1, "&backfill_minutes=5"));
+    cr_expect(eq(str, (char *)buffer_string(&f.gaps), "reload "));
+    RUN_UNTIL(&f, server_open(f.server) == 1);
+    finish(&f);
+}
