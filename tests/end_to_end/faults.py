@@ -476,6 +476,8 @@ def check_beginning(run, before, ends, rows):
         return
     # A client that closes is noticed by the simulator only later; what the simulator does is logged before (the fault) and after it (the end).
     earliest = due - run.tolerance(due) if closed else before.faults[-1].at - run.step
+    if before.left:  # the listener was stopped first, and the server ended the stream before it noticed
+        earliest = min(earliest, before.life.ended - run.step)
     run.note(f"before: {before.reason}, {cause}", due, began - due)
     if not earliest <= began <= due + run.tolerance(due):
         raise Failed(f"a gap that begins {began - due:+.3f} s from {before.end.line}")
