@@ -310,6 +310,9 @@ static bool came_through_others(const struct x_v2 *x, const struct post *p)
 static bool is_wanted(struct x_v2 *x, struct post *p)
 {
     size_t known[KNOWN_LINES_MOST];
+    if (!filter_in_sample(x->filter, p)) {
+        return false; /* nothing overrules a sample, other programs' rules neither */
+    }
     size_t count = lines_of_rules(x, p, known);
     return filter_match_known(x->filter, message_reader_arena(x->reader), p, known, count) ||
            (x->list->common.filter.local_filter == FILTER_LOCAL_AUTO && came_through_others(x, p));
