@@ -11,7 +11,7 @@ static bool same_filter(const struct filter_settings *a, const struct filter_set
 {
     bool same = a->keyword_count == b->keyword_count && a->language_count == b->language_count &&
                 a->retweets == b->retweets && a->replies == b->replies && a->quotes == b->quotes &&
-                a->local_filter == b->local_filter;
+                a->local_filter == b->local_filter && a->sample == b->sample;
     for (size_t i = 0; same && i < a->keyword_count; i++) {
         same = view_equal(a->keywords[i].keyword.line, b->keywords[i].keyword.line);
     }

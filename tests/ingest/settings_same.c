@@ -55,6 +55,7 @@ Test(settings_same, each_key_counts)
     V1_DIFFERS(common.filter.replies, true);
     V1_DIFFERS(common.filter.quotes, true);
     V1_DIFFERS(common.filter.local_filter, FILTER_LOCAL_NO);
+    V1_DIFFERS(common.filter.sample, 100000);
     V1_DIFFERS(api_key, "x");
     V1_DIFFERS(api_secret, "x");
     V1_DIFFERS(access_token, "x");
