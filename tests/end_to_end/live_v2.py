@@ -66,5 +66,5 @@ def payload(number):
 
 
 def in_spool(conf):
-    lines = [json.loads(line) for line in roost("spool", "--cat", conf.parent / "spool").splitlines()]
+    lines = [json.loads(line) for line in roost("spool", "--cat", conf.parent / "spool").split("\n") if line]
     return {line["id"]: line for line in lines if line["kind"] == "post"}
