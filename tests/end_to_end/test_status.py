@@ -38,7 +38,7 @@ def test_both_services_are_fine_and_say_what_they_do():
     assert "\033" not in text, "no colour without a terminal"
     wait_until("a status line that says something", lambda: re.match(r"connected \d+ (s|min), \d+(\.\d)? posts/s, \d+ behind$",
                                                                      listen.manager.last_status()), alive=[listen])
-    wait_until("the same of etl", lambda: re.match(r"\d+(\.\d)? posts/s, \d+ behind, last batch \d+ s ago$", etl.manager.last_status()), alive=[etl])
+    wait_until("the same of etl", lambda: re.match(r"\d+(\.\d)? posts/s, \d+ waiting, last batch \d+ s ago$", etl.manager.last_status()), alive=[etl])
     for process in (listen, etl):
         wait_until("feeds", lambda p=process: p.manager.messages().count("WATCHDOG=1") > 5, alive=[process])
     runtime = folder() / "fine-run"
