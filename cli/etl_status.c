@@ -123,7 +123,7 @@ void etl_status_line(struct job *job, char *text, size_t size)
         snprintf(last, sizeof last, "last batch %s ago",
                  service_length(clock_wall_ms() - n.last_loaded_at, length));
     }
-    snprintf(text, size, "%s%s%.*f posts/s, %" PRIu64 " behind, %s", waits ? waits : "", waits ? "; " : "",
+    snprintf(text, size, "%s%s%.*f posts/s, %" PRIu64 " waiting, %s", waits ? waits : "", waits ? "; " : "",
              n.posts_per_second > 0 && n.posts_per_second < 10 ? 1 : 0, n.posts_per_second, n.waiting_frames,
              last);
 }

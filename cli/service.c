@@ -20,7 +20,8 @@
 enum {
     LINE_SIZE = 300,
     STOP_EXTEND_MS = 60 * 1000,
-    ARENAS_MOST = 2 /* of malloc; each thread would have its own, and keep it. Hot paths have base/arena.h */
+    MISSED_SAID = 2, /* the first time the other service may just be making the folder */
+    ARENAS_MOST = 2  /* of malloc; each thread would have its own, and keep it. Hot paths have base/arena.h */
 };
 
 struct service {
@@ -28,7 +29,7 @@ struct service {
     struct service_offer offer;
     struct log_context log;
     struct status_socket *socket; /* NULL: memory was out */
-    bool socket_missed;           /* said so */
+    unsigned missed;              /* looks in a row at which it could not be made */
     bool fed;                     /* WATCHDOG_USEC is set for us */
     bool ready, stopping;
     bool reload_waits;
@@ -152,12 +153,12 @@ static void keep_socket(struct service *s)
         return;
     }
     int kept = status_socket_keep(s->socket, &e);
-    if (kept < 0 && !s->socket_missed) {
-        log_warning(&s->log, "roost status will get no answer: %s; trying again", e.text);
+    s->missed = kept < 0 ? s->missed + 1 : 0;
+    if (s->missed == MISSED_SAID) {
+        log_warning(&s->log, "roost status will not reach this service: %s; trying again", e.text);
     } else if (kept > 0) {
-        log_info(&s->log, "roost status is answered on %s", status_socket_path(s->socket));
+        log_info(&s->log, "roost status finds this service at %s", status_socket_path(s->socket));
     }
-    s->socket_missed = kept < 0;
 }
 
 int service_descriptor(const struct service *s)

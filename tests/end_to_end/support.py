@@ -26,6 +26,9 @@ PATIENCE = float(os.environ.get("ROOST_PATIENCE", 90))  # seconds that any singl
 API_KEY, API_SECRET = "roostDemoApiKey", "roostDemoApiSecretThatIsNoSecret"
 ACCESS_TOKEN, ACCESS_SECRET = "1000001-roostDemoAccessToken", "roostDemoAccessSecretThatIsNoSecret"
 
+# Or all tests at once would share a place for their status sockets; so they are beside each test's own spool.
+os.environ.pop("XDG_RUNTIME_DIR", None)
+
 _folder = None
 _processes = []
 

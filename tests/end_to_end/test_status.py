@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import support
@@ -37,7 +38,7 @@ def test_both_services_are_fine_and_say_what_they_do():
     assert "\033" not in text, "no colour without a terminal"
     wait_until("a status line that says something", lambda: re.match(r"connected \d+ (s|min), \d+(\.\d)? posts/s, \d+ behind$",
                                                                      listen.manager.last_status()), alive=[listen])
-    wait_until("the same of etl", lambda: re.match(r"\d+(\.\d)? posts/s, \d+ behind, last batch \d+ s ago$", etl.manager.last_status()), alive=[etl])
+    wait_until("the same of etl", lambda: re.match(r"\d+(\.\d)? posts/s, \d+ waiting, last batch \d+ s ago$", etl.manager.last_status()), alive=[etl])
     for process in (listen, etl):
         wait_until("feeds", lambda p=process: p.manager.messages().count("WATCHDOG=1") > 5, alive=[process])
     runtime = folder() / "fine-run"
@@ -144,6 +145,99 @@ def test_exit_statuses_and_words_for_what_cannot_be_asked():
             client.close()
     text = asking.stdout.read()
     assert asking.returncode == 2 and "cannot be read" in text, text
+
+
+class Services:
+    """Both services, as far as their sockets go: each answers with what the test wants, in time of its own."""
+
+    NOW = "2026-01-01T12:00:00.000Z"
+
+    def __init__(self, name):
+        self.home = folder() / name
+        self.home.mkdir()
+        self.conf = self.home / "made.conf"
+        self.conf.write_text(f"[service]\nruntime_dir = {self.home}\n")
+        self.answers = {}
+        self.ended = False
+        for service in ("listen", "etl"):
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(str(self.home / f"made.{service}.status"))
+            listener.listen()
+            listener.settimeout(0.1)
+            threading.Thread(target=self.serve, args=(service, listener), daemon=True).start()
+
+    def serve(self, service, listener):
+        while not self.ended:
+            try:
+                client, _ = listener.accept()
+            except TimeoutError:
+                continue
+            client.sendall(json.dumps(self.answers[service]).encode())
+            client.close()
+
+    def ask(self, changes, *options):
+        """The exit status and the text when everything is fine but for `changes`: pairs of a path and a value."""
+        head = {"version": "1", "pid": 1, "now": self.NOW, "started_at": self.NOW, "stopping": False, "hanging": [], "reload": {"mistake": None}}
+        self.answers = {
+            "listen": {**head, "service": "listen", "started": True,
+                       "sources": [{"name": "x", "state": "streaming", "since": "2026-01-01T09:00:00.000Z", "posts_per_second": 12.0}],
+                       "spool": {"bytes": 10, "max_bytes": 1000, "when_full": "stop", "full": False},
+                       "consumers": [{"name": "etl", "connected": True, "position": 5, "lag_frames": 0, "lag_seconds": 0}]},
+            "etl": {**head, "service": "etl", "consumer": "etl", "batch_interval_seconds": 1, "bridges": [{"address": "a", "state": "connected"}],
+                    "sinks": [{"name": "main", "state": "ready"}], "today": {"rejects": 0, "gaps": 3}}}
+        for path, value in changes:
+            at = self.answers
+            for step in path[:-1]:
+                at = at[step]
+            at[path[-1]] = value
+        code, text, _ = status(self.conf, *options)
+        return code, text
+
+
+def test_each_rule_is_as_documented():
+    services = Services("rules")
+    source, spool, consumer = ("listen", "sources", 0), ("listen", "spool"), ("listen", "consumers", 0)
+    behind = [((*consumer, "lag_frames"), 9)]
+
+    def lasting(path, state, since):
+        return [((*path, "state"), state), ((*path, "since"), since)]
+
+    for expected, words, changes in (
+            (0, "connected 3 h, 12.0 posts/s, 0 behind", []),
+            (0, "", [((*spool, "bytes"), 749)]),
+            (1, "the spool is 75 % full", [((*spool, "bytes"), 750)]),
+            (2, "the spool is 95 % full", [((*spool, "bytes"), 950)]),
+            (0, "", [((*spool, "bytes"), 990), ((*spool, "when_full"), "drop_oldest")]),
+            (2, "the spool takes nothing", [((*spool, "full"), True)]),
+            (0, "", [*behind, ((*consumer, "lag_seconds"), 61)]),
+            (1, "consumer etl is 9 frames and 63 s behind", [*behind, ((*consumer, "lag_seconds"), 63)]),
+            (2, "consumer etl is 9 frames and 303 s behind", [*behind, ((*consumer, "lag_seconds"), 303)]),
+            (0, "", [*behind, ((*consumer, "lag_seconds"), 303), (("etl", "batch_interval_seconds"), 3600)]),
+            (1, "consumer other is", [*behind, ((*consumer, "lag_seconds"), 63), ((*consumer, "name"), "other"), (("etl", "batch_interval_seconds"), 60)]),
+            (1, "consumer etl is not connected", [*behind, ((*consumer, "connected"), False)]),
+            (0, "", [((*consumer, "connected"), False)]),
+            (1, "source x: waiting for 10 s", lasting(source, "waiting", "2026-01-01T11:59:50.000Z")),
+            (2, "source x: connecting for 5 min", lasting(source, "connecting", "2026-01-01T11:54:59.000Z")),
+            (2, "source x is down: 401", [((*source, "state"), "down"), ((*source, "last_error"), "401")]),
+            (2, "source x is stopped", [((*source, "state"), "stopped")]),
+            (1, "bridge a: away for 60 s", lasting(("etl", "bridges", 0), "away", "2026-01-01T11:59:00.000Z")),
+            (2, "sink main: away for 6 min", lasting(("etl", "sinks", 0), "away", "2026-01-01T11:54:00.000Z")),
+            (1, "7 rejects today", [(("etl", "today", "rejects"), 7)]),
+            (1, "roost.conf:3: wrong", [(("listen", "reload", "mistake"), "roost.conf:3: wrong")]),
+            (1, "roost etl is stopping", [(("etl", "stopping"), True)]),
+            (2, 'roost etl: its thread "etl sink" hangs', [(("etl", "hanging"), ["etl sink"])]),
+            (1, "the first client is waited for", [(("listen", "started"), False)]),
+            (2, "(and 1 more)", [(("etl", "today", "rejects"), 7), ((*spool, "full"), True)])):
+        code, text = services.ask(changes)
+        first = text.splitlines()[0]
+        assert code == expected and words in first and " | sources=" in first, (expected, words, code, text)
+    # What a server said goes to a terminal as it is, and what it might do to one does not.
+    code, text = services.ask([((*source, "last_error"), "\x1b[2J\x07 \u009b31m \u00e4"), ((*source, "name"), "n\nroost OK: all fine")])
+    assert code == 0 and "\x1b" not in text and "\x07" not in text and "\u009b" not in text and "\u00e4" in text, text
+    assert not any(line.startswith("roost OK") for line in text.splitlines()[1:]), text
+    code, text = services.ask([], "--json")
+    assert json.loads(text)["etl"]["today"] == {"rejects": 0, "gaps": 3}
+    services.ended = True
 
 
 def test_the_watched_picture_is_redrawn_and_leaves_the_terminal_as_it_was():

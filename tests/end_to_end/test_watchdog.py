@@ -4,6 +4,7 @@ import sys
 import time
 
 import support
+import watched
 from support import folder, wait_until
 from watched import WATCHDOG_US, picture, prepare, status, wait_ready
 
@@ -24,6 +25,29 @@ def hang(conf, process, thread, which):
         assert not process.manager.feeds_after(noticed), "the watchdog is fed although a thread hangs"
         time.sleep(0.05)
     process.kill()
+
+
+def test_a_database_that_takes_its_time_is_no_hang():
+    watchdog_us = 4000000  # so 2 s are the limit: on a loaded machine, too, every thread has its turn within that
+    conf, simulator, services = prepare("slow", watchdog_us=watchdog_us)
+    listen, etl = services["listen"], services["etl"]
+    wait_ready(listen, etl)
+    postgres, database = watched.database()
+    seconds = 5
+    postgres.psql(f"create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep({seconds}); return null; end $$;"
+                  "create trigger slow before insert on roost.batches for each statement execute function slow()", database)
+    wait_until("a statement that sleeps", lambda: int(postgres.psql("select count(*) from pg_stat_activity where wait_event = 'PgSleep'", database)),
+               alive=[etl])
+    began = time.monotonic()
+    wait_until("the next batch", lambda: int(postgres.psql("select count(*) from roost.batches where finished_at - started_at > interval '"
+                                                           f"{seconds} s'", database)), alive=[etl])
+    feeds = etl.manager.feeds_after(began)
+    assert "hangs" not in etl.log() and picture(conf)["etl"]["hanging"] == [], etl.log()
+    assert len(feeds) >= 3, f"it was fed {len(feeds)} times meanwhile"
+    postgres.psql("drop trigger slow on roost.batches", database)
+    etl.stop()
+    listen.stop()
+    simulator.kill()
 
 
 def test_a_worker_of_etl_that_hangs_ends_the_feeding():

@@ -14,13 +14,13 @@ WATCHDOG_US = 1200000  # so a thread hangs after 0.6 s, one call of the system a
 class Manager:
     """systemd's end of NOTIFY_SOCKET, for one service."""
 
-    def __init__(self, name):
+    def __init__(self, name, watchdog_us=WATCHDOG_US):
         self.path = folder() / f"{name}.notify"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(self.path))
         self.socket.setblocking(False)
         self.heard = []  # (time, message)
-        self.environment = {"NOTIFY_SOCKET": str(self.path), "WATCHDOG_USEC": str(WATCHDOG_US)}
+        self.environment = {"NOTIFY_SOCKET": str(self.path), "WATCHDOG_USEC": str(watchdog_us)}
 
     def messages(self):
         while True:
@@ -38,14 +38,20 @@ class Manager:
 
 
 _postgres = None
+_database = None
 
 
-def prepare(name, hang_listen=None, hang_etl=None, started=("listen", "etl"), more=""):
-    global _postgres
+def database():
+    """The server, and the database of the latest `prepare`."""
+    return _postgres, _database
+
+
+def prepare(name, hang_listen=None, hang_etl=None, started=("listen", "etl"), watchdog_us=WATCHDOG_US):
+    global _postgres, _database
     _postgres = _postgres or Postgres()
-    database = _postgres.create()
+    _database = _postgres.create()
     simulator = Simulator("--rate", "50", "--no-filter")
-    conf = write_configuration(name, simulator.url, database, _postgres, source=more)
+    conf = write_configuration(name, simulator.url, _database, _postgres)
     runtime = folder() / f"{name}-run"
     runtime.mkdir()
     conf.write_text(conf.read_text() + f"[service]\nruntime_dir = {runtime}\n")
@@ -53,7 +59,7 @@ def prepare(name, hang_listen=None, hang_etl=None, started=("listen", "etl"), mo
     services = {}
     for service, hang in (("listen", hang_listen), ("etl", hang_etl)):
         if service in started:
-            manager = Manager(f"{name}-{service}")
+            manager = Manager(f"{name}-{service}", watchdog_us)
             environment = {**manager.environment, **({"ROOST_TEST_HANG": f"{hang}={folder() / name}.hang"} if hang else {})}
             process = Process(f"{name}-{service}", service, "-c", conf, environment=environment)
             process.manager = manager
