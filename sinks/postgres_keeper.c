@@ -1,6 +1,7 @@
 #include "sinks/postgres_keeper.h"
 
 #include "base/clock.h"
+#include "base/watchdog.h"
 #include "sinks/interrupt.h"
 #include "sinks/postgres_error.h"
 #include "sinks/postgres_link.h"
@@ -73,9 +74,11 @@ static void *keeper_main(void *argument)
 {
     struct postgres_keeper *k = argument;
     int64_t wait_ms;
+    watchdog_enter("sink keeper");
     do {
         wait_ms = look(k);
     } while (interrupt_wait(k->stopped, -1, 0, clock_real_ms() + wait_ms) != INTERRUPT_RAISED);
+    watchdog_leave();
     return NULL;
 }
 
