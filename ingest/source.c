@@ -169,6 +169,7 @@ void source_begin_stream(struct source *s, bool beside)
     if (!s->evicted) {
         backoff_established(&s->backoff);
     }
+    source_ladder_keep(s, now, 0); /* first: what follows may write the ledger */
     if (beside) {
         log_notice(&s->log, "streaming from %s, opened beside the stream before it", now->place);
         history_switched(&s->history);
@@ -176,7 +177,6 @@ void source_begin_stream(struct source *s, bool beside)
         end_outage(s);
         history_streams(&s->history);
     }
-    source_ladder_keep(s, now, 0);
     if (s->protocol->streams) {
         s->protocol->streams(now->protocol_state);
     }
