@@ -61,26 +61,13 @@ static bool is_same(const char *path, struct view text)
     return same;
 }
 
-/* A file that the package brought and that is as it brought it: the copy that is kept, or dpkg, tells. */
+/* A file that is as the installation brought it, which keeps a copy of each (deploy/DESIGN.md). */
 static bool is_as_installed(const char *path, struct view text)
 {
-    static const char *const listed[] = {"dpkg-query", "-W", "-f=${Conffiles}", "roost", NULL};
-    static const char *const verify[] = {"dpkg", "--verify", "roost", NULL};
-    struct buffer files = BUFFER(CONFIGURATION_MAXIMUM), changed = BUFFER(CONFIGURATION_MAXIMUM);
-    struct err ignored; /* without dpkg nothing was installed by it */
-    bool as_installed = false;
     const char *slash = strrchr(path, '/');
     char *copy = path_in("/usr/share/roost", slash ? slash + 1 : path);
-    if (copy && is_same(copy, text)) {
-        as_installed = true;
-    } else if (access("/var/lib/dpkg/info/roost.list", F_OK) == 0 &&
-               setup_run(listed, &files, &ignored) == 0 && setup_run(verify, &changed, &ignored) >= 0) {
-        const char *all = buffer_string(&files), *differ = buffer_string(&changed);
-        as_installed = all && strstr(all, path) && (!differ || !strstr(differ, path));
-    }
+    bool as_installed = copy && is_same(copy, text);
     free(copy);
-    buffer_free(&files);
-    buffer_free(&changed);
     return as_installed;
 }
 

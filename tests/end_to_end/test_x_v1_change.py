@@ -178,7 +178,7 @@ def test_a_kill_while_both_are_open_is_one_gap_from_then_on():
 
 
 def test_a_kill_when_the_old_one_has_ended_and_the_new_one_is_not_answered_leaves_no_hole():
-    kill_in_the_middle("between", "connection 2 slow-head seconds=4 open=clean\n", ["reload"])
+    kill_in_the_middle("between", "connection 2 slow-head seconds=4 open=clean\n", ["reload", "killed"])
 
 
 if __name__ == "__main__":
