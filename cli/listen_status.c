@@ -290,6 +290,7 @@ static void on_timer(uv_timer_t *timer)
     if (!closing) {
         poll_socket(t);
     }
+    uv_timer_start(timer, on_timer, (uint64_t)service_look_ms(t->service), 0);
 }
 
 struct listen_status *listen_status_open(uv_loop_t *loop, const struct config *config,
@@ -310,7 +311,7 @@ struct listen_status *listen_status_open(uv_loop_t *loop, const struct config *c
     }
     uv_timer_init(loop, &t->timer);
     t->timer.data = t;
-    uv_timer_start(&t->timer, on_timer, 0, (uint64_t)service_look_ms(t->service));
+    uv_timer_start(&t->timer, on_timer, 0, 0);
     return t;
 }
 

@@ -20,8 +20,10 @@
 enum {
     LINE_SIZE = 300,
     STOP_EXTEND_MS = 60 * 1000,
-    MISSED_SAID = 2, /* the first time the other service may just be making the folder */
-    ARENAS_MOST = 2  /* of malloc; each thread would have its own, and keep it. Hot paths have base/arena.h */
+    SOON_MS =
+        500, /* until the socket is there: the other service may just be making the folder, or its own */
+    MISSED_SAID = 10, /* looks; after them it is no matter of moments */
+    ARENAS_MOST = 2 /* of malloc; each thread would have its own, and keep it. Hot paths have base/arena.h */
 };
 
 struct service {
@@ -203,8 +205,9 @@ static void say_status(struct service *s)
 
 int service_look_ms(const struct service *s)
 {
-    (void)s;
-    return watchdog_judge_ms();
+    int judge_ms = watchdog_judge_ms();
+    bool soon = s->missed > 0 && s->missed < MISSED_SAID;
+    return soon && judge_ms > SOON_MS ? SOON_MS : judge_ms;
 }
 
 void service_look(struct service *s)

@@ -27,7 +27,8 @@ struct service_offer {
  * [service]. NULL: memory is out. */
 struct service *service_open(const struct config *config, const struct service_offer *offer);
 
-int service_look_ms(const struct service *s); /* real time */
+/* How long after a look the next one is due, in milliseconds of real time. */
+int service_look_ms(const struct service *s);
 
 /* Judges the threads, feeds the watchdog, keeps the socket in place, says the status when it has changed. */
 void service_look(struct service *s);

@@ -82,7 +82,12 @@ def test_nothing_secret_and_nothing_of_a_post_is_in_a_log_or_status():
         process.child.send_signal(signal.SIGHUP)
         wait_until("the reload to be refused", lambda p=process: "the old one stays in force" in p.log(), alive=[process])
     conf.write_text(good)
-    told = subprocess.run([support.ROOST, "status", "-c", conf, "--json"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    def ask():
+        return subprocess.run([support.ROOST, "status", "-c", conf, "--json"], stdout=subprocess.PIPE, text=True, check=False).stdout
+
+    # A socket that could not be made at the start is tried for again soon.
+    wait_until("both to answer roost status", lambda: all(json.loads(ask())[name] for name in ("listen", "etl")), alive=[listen, etl])
+    told = ask()
     assert json.loads(told)["etl"]["today"]["rejects"] >= 3, told
     human = subprocess.run([support.ROOST, "status", "-c", conf], stdout=subprocess.PIPE, text=True, check=False).stdout
     etl.stop()
