@@ -15,7 +15,8 @@ class Stage:
         self.home.mkdir()
         self.words = self.home / "keywords.txt"
         self.words.write_text("coffee\n")
-        self.conf = write_configuration(name, self.simulator.url, keywords="", filters=f"keywords_file = keywords.txt\n{filters}", source=source)
+        self.conf = write_configuration(name, self.simulator.url, keywords="", filters=f"keywords_file = keywords.txt\n{filters}",
+                                        source=f"change_interval = 1s\n{source}")
         self.listen = Process("listen", "listen", "-c", self.conf)
         self.streams(1)
 
