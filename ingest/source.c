@@ -292,10 +292,18 @@ static void stream_lost(struct source *s, const struct http_result *result)
     source_wait_after(s, &f, why);
 }
 
+void source_end_stream(struct source *s)
+{
+    s->counts.streaming_since = CLOCK_NONE;
+    if (s->protocol->ended) {
+        s->protocol->ended(s->now->protocol_state);
+    }
+}
+
 static void now_ends(struct source *s, const struct http_result *result)
 {
     struct source_side *now = s->now;
-    s->counts.streaming_since = CLOCK_NONE;
+    source_end_stream(s);
     if (was_no_stream(now, result)) {
         s->backoff = s->before_stream;
         fail_as_no_stream(now);

@@ -217,6 +217,9 @@ struct source_protocol {
     void (*watch)(void *state, source_in_force *tell, void *user);
     /* The stream that was prepared last is open. NULL: of no interest. */
     void (*streams)(void *state);
+    /* The stream that `streams` told of has ended, and the source waits before it asks again. NULL: of no
+     * interest. */
+    void (*ended)(void *state);
     /* Builds and signs one attempt. ERR_FATAL: no attempt can ever work. */
     int (*prepare)(void *state, struct source_attempt *attempt, struct err *e);
     /* Goes on with another list, beside the open stream (see source_change). NULL: never. `settings` are of

@@ -259,7 +259,7 @@ static void close_and_open(struct source *s)
     static const char why[] = "the configuration was read again";
     http_stream_cancel(s->now->http);
     s->now->open = false;
-    s->counts.streaming_since = CLOCK_NONE;
+    source_end_stream(s);
     s->now->stream_over = true;
     source_discard_fragment(s->now);
     history_lost(&s->history, true, 0, "reload", why);

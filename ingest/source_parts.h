@@ -127,6 +127,7 @@ void source_wait_after(struct source *s, const struct source_failure *f, const c
 void source_wait(struct source *s, int64_t wait); /* the next attempt is in so many milliseconds */
 /* `now` streams. `beside`: the one before it was heard up to this moment. */
 void source_begin_stream(struct source *s, bool beside);
+void source_end_stream(struct source *s);                    /* `now` does not any more */
 void source_ask(struct source *s, struct source_side *side); /* sends its request */
 void source_connect(struct source *s);     /* the next attempt, with `wanted` if its turn has come */
 void source_part_closed(struct source *s); /* one of the handles */

@@ -244,6 +244,23 @@ static bool x_v2_change(void *state, const struct source_settings *settings)
     return x->next_filter && x->errands->change(x->runner, on_decided, x);
 }
 
+static void tell_streams(struct x_v2 *x, bool open)
+{
+    if (x->runner && x->errands->streams) {
+        x->errands->streams(x->runner, open);
+    }
+}
+
+static void x_v2_streams(void *state)
+{
+    tell_streams(state, true);
+}
+
+static void x_v2_ended(void *state)
+{
+    tell_streams(state, false);
+}
+
 static const struct source_settings *x_v2_goes_by(void *state)
 {
     const struct x_v2 *x = state;
@@ -389,6 +406,8 @@ const struct source_protocol x_v2_protocol = {
     .start_preparing = x_v2_start_preparing,
     .quit = x_v2_quit,
     .watch = x_v2_watch,
+    .streams = x_v2_streams,
+    .ended = x_v2_ended,
     .prepare = x_v2_prepare,
     .change = x_v2_change,
     .goes_by = x_v2_goes_by,

@@ -36,6 +36,9 @@ struct x_v2_errands {
     int (*start)(void *self, uv_loop_t *loop, const struct x_v2_errand *errand,
                  void (*done)(void *user, const struct x_v2_errand_result *result), void *user,
                  struct err *e);
+    /* The stream is open, or no longer. What is looked at now and then is looked at beside an open stream
+     * alone: else the source waits as its ladders say, and nothing is asked meanwhile. NULL: never. */
+    void (*streams)(void *self, bool open);
     /* Beside an open stream: the rules shall be those of `next`, which differs in its list and limits alone.
      * Takes the place of an earlier proposal that is not adopted. False: not now (memory, or an errand is
      * under way). NULL: never. */

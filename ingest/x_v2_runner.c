@@ -42,6 +42,7 @@ struct runner {
     bool settled;      /* the rules are ours, or are being made ours beside the stream */
     bool demanded;     /* the server has none that work */
     bool ours_there;   /* the list has shown rules of this source */
+    bool streams;      /* the source's stream is open */
     bool looking;      /* timer or job are a look at rules that are ours, or the wait for one */
     size_t refused;    /* rules, by this job */
     unsigned failures; /* beside the stream, in a row */
@@ -226,7 +227,7 @@ static void on_look(uv_timer_t *timer)
     struct runner *r = timer->data;
     const struct x_v2_rules_events events = {.end = on_looked, .user = r};
     struct err e;
-    r->job = x_v2_rules_start(r->api, r->rules, X_V2_RULES_PLAN, &events, &e);
+    r->job = r->streams ? x_v2_rules_start(r->api, r->rules, X_V2_RULES_PLAN, &events, &e) : NULL;
     if (!r->job) {
         look_later(r);
     }
@@ -236,6 +237,18 @@ static void look_later(struct runner *r)
 {
     r->looking = true;
     uv_timer_start(&r->timer, on_look, (uint64_t)clock_timer_ms(LOOK_MS), 0);
+}
+
+/* A look that is under way when the stream ends gives way. */
+static void runner_streams(void *self, bool open)
+{
+    struct runner *r = self;
+    r->streams = open;
+    if (!open && r->looking && r->job) {
+        x_v2_rules_free(r->job);
+        r->job = NULL;
+        look_later(r);
+    }
 }
 
 static void adopt_next(struct runner *r)
@@ -520,6 +533,7 @@ static void runner_quit(void *self, void (*closed)(void *user), void *user)
 
 const struct x_v2_errands x_v2_runner = {.open = runner_open,
                                          .watch = runner_watch,
+                                         .streams = runner_streams,
                                          .due = runner_due,
                                          .start = runner_start,
                                          .propose = runner_propose,

@@ -391,6 +391,7 @@ Test(x_v2_runner, a_rule_that_somebody_else_deletes_is_added_again)
     struct fixture f;
     begin_with(&f, "given");
     RUN(&f, "given", false, ada, ada, empty, empty, taken, taken, ada);
+    x_v2_runner.streams(f.runner, true);
     RUN_UNTIL(&f, requests(&f) == 7);
     cr_expect(asked(&f, 1, LIST, ""), "looked at, and nothing is missing");
     cr_expect(asked(&f, 2, LIST, ""), "looked at, and all of it is");
@@ -408,6 +409,7 @@ Test(x_v2_runner, rules_that_somebody_else_makes_in_our_name_are_told_and_not_fo
     struct fixture f;
     begin_with(&f, "given");
     RUN(&f, "given", false, ada, bob);
+    x_v2_runner.streams(f.runner, true);
     RUN_UNTIL(&f, requests(&f) == 4);
     for (size_t i = 0; i < 4; i++) {
         cr_expect(asked(&f, i, LIST, ""), "request %zu only looks", i);
@@ -420,10 +422,26 @@ Test(x_v2_runner, a_look_that_fails_is_tried_again_and_harms_nothing)
     struct fixture f;
     begin_with(&f, "given");
     RUN(&f, "given", false, ada, ill, page, ada);
+    x_v2_runner.streams(f.runner, true);
     RUN_UNTIL(&f, requests(&f) == 4);
     run_for(&f, 1000);
     cr_expect_eq(f.done, 1);
     cr_expect_not(x_v2_runner.due(f.runner));
+    finish(&f);
+}
+
+/* While the source waits as its ladders say, nothing may be asked. */
+Test(x_v2_runner, rules_are_looked_at_beside_an_open_stream_alone)
+{
+    struct fixture f;
+    begin_with(&f, "given");
+    RUN(&f, "given", false, ada, ada);
+    x_v2_runner.streams(f.runner, true);
+    x_v2_runner.streams(f.runner, false);
+    run_for(&f, 2000 * 1000);
+    cr_expect_eq(requests(&f), 1);
+    x_v2_runner.streams(f.runner, true);
+    RUN_UNTIL(&f, requests(&f) == 2);
     finish(&f);
 }
 
